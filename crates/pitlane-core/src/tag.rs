@@ -1,0 +1,126 @@
+use std::{fmt, sync::Arc};
+
+use crate::hash::{Digest, Hasher128};
+
+/// What a record in the log speaks of. It is part of the table's key, so the cache `api` and the
+/// tag `api` never meet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+#[non_exhaustive]
+pub enum TagKind {
+    /// A name that many entries share.
+    Tag = 1,
+    /// A key and everything below it.
+    Subtree = 2,
+    /// A whole named cache.
+    Cache = 3,
+    /// Every variant of one URI.
+    Uri = 4,
+    /// A cache group of one origin (RFC 9875).
+    Group = 5,
+}
+
+impl TagKind {
+    /// The name used in metrics and the admin API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tag => "tag",
+            Self::Subtree => "subtree",
+            Self::Cache => "cache",
+            Self::Uri => "uri",
+            Self::Group => "group",
+        }
+    }
+}
+
+/// A name that entries share and that an invalidation can speak of. Any string is a tag; names
+/// are compared byte for byte.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Tag {
+    kind: TagKind,
+    name: Arc<str>,
+}
+
+impl Tag {
+    /// A plain tag, such as `club:42`.
+    #[must_use]
+    pub fn new(name: impl Into<Arc<str>>) -> Self {
+        Self::of(TagKind::Tag, name)
+    }
+
+    /// A name of any kind.
+    #[must_use]
+    pub fn of(kind: TagKind, name: impl Into<Arc<str>>) -> Self {
+        Self {
+            kind,
+            name: name.into(),
+        }
+    }
+
+    /// What the name speaks of.
+    #[must_use]
+    pub const fn kind(&self) -> TagKind {
+        self.kind
+    }
+
+    /// The name alone.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The tag's number within this process.
+    #[must_use]
+    pub fn id(&self, hasher: &Hasher128) -> TagId {
+        TagId::of(hasher, self.kind, self.name.as_bytes())
+    }
+}
+
+impl fmt::Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:?}", self.kind.as_str(), &*self.name)
+    }
+}
+
+impl<T: Into<Arc<str>>> From<T> for Tag {
+    fn from(name: T) -> Self {
+        Self::new(name)
+    }
+}
+
+/// A tag as the table knows it: a keyed 128-bit digest of its kind and name. Should two names
+/// ever share one, an invalidation reaches too far, which costs a miss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TagId(pub(crate) u128);
+
+impl TagId {
+    /// The number of a name, without building a [`Tag`].
+    #[must_use]
+    pub fn of(hasher: &Hasher128, kind: TagKind, name: &[u8]) -> Self {
+        let Digest(id) = hasher.digest_bytes(kind as u8, name);
+        Self(id)
+    }
+}
+
+/// One invalidation of one tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// Whose entries.
+    pub tag: TagId,
+    /// Soft marks make entries stale; hard ones make them unusable.
+    pub soft: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_name_of_two_kinds_has_two_ids() {
+        let hasher = Hasher128::new();
+        let api = Tag::new("api").id(&hasher);
+        assert_ne!(api, Tag::of(TagKind::Cache, "api").id(&hasher));
+        assert_eq!(api, Tag::from("api").id(&hasher));
+    }
+}
