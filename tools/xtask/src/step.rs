@@ -1,0 +1,137 @@
+//! One program started on somebody's behalf, shown as that person would type it.
+
+use std::env;
+use std::ffi::OsString;
+use std::process::Command;
+
+use crate::failure::Failure;
+
+#[derive(Debug)]
+pub(crate) struct Step {
+    program: OsString,
+    shown: String,
+    arguments: Vec<String>,
+    environment: Vec<(&'static str, String)>,
+}
+
+impl Step {
+    /// A cargo call, by the same cargo that started this tool.
+    pub(crate) fn cargo(line: &str) -> Self {
+        let program = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        Self {
+            program,
+            ..Self::program("cargo", line)
+        }
+    }
+
+    pub(crate) fn program(name: &str, line: &str) -> Self {
+        Self {
+            program: name.into(),
+            shown: name.to_owned(),
+            arguments: line.split_whitespace().map(str::to_owned).collect(),
+            environment: Vec::new(),
+        }
+    }
+
+    pub(crate) fn add_arguments<S: AsRef<str>>(mut self, more: &[S]) -> Self {
+        let more = more.iter().map(|argument| argument.as_ref().to_owned());
+        self.arguments.extend(more);
+        self
+    }
+
+    pub(crate) fn environment(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.environment.push((name, value.into()));
+        self
+    }
+
+    /// The line that does the same in a shell.
+    pub(crate) fn line(&self) -> String {
+        let environment = self
+            .environment
+            .iter()
+            .map(|(name, value)| format!("{name}={}", quoted(value)));
+        let arguments = self.arguments.iter().map(|argument| quoted(argument));
+        environment
+            .chain([self.shown.clone()])
+            .chain(arguments)
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
+    /// Runs it with this terminal as its own.
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        println!("$ {}", self.line());
+        let status = self.command().status().map_err(|error| self.lost(&error))?;
+        if status.success() {
+            return Ok(());
+        }
+        Err(Failure::failed(format!("`{}`: {status}", self.line())))
+    }
+
+    /// Runs it for what it prints.
+    pub(crate) fn read(&self) -> Result<String, Failure> {
+        let output = self.command().output().map_err(|error| self.lost(&error))?;
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        Err(Failure::failed(format!(
+            "`{}`: {}\n{}",
+            self.line(),
+            output.status,
+            said.trim_end()
+        )))
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    fn lost(&self, error: &std::io::Error) -> Failure {
+        Failure::failed(format!("`{}` can't be started: {error}", self.shown))
+    }
+}
+
+fn quoted(word: &str) -> String {
+    if word.contains(char::is_whitespace) {
+        return format!("'{word}'");
+    }
+    word.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_is_shown_as_it_would_be_typed() {
+        let step = Step::cargo("test --package pitlane-core")
+            .environment("RUSTFLAGS", "--cfg loom")
+            .add_arguments(&["--", "one two"]);
+        assert_eq!(
+            step.line(),
+            "RUSTFLAGS='--cfg loom' cargo test --package pitlane-core -- 'one two'"
+        );
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_named() {
+        let failure = Step::program("no-such-program-anywhere", "").read();
+        let text = failure.expect_err("it can't have run").to_string();
+        assert!(
+            text.starts_with("`no-such-program-anywhere` can't be started:"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_program_that_fails_is_quoted_with_its_words() {
+        let step = Step::program("sh", "-c").add_arguments(&["echo broken >&2; exit 3"]);
+        let text = step.read().expect_err("it exits 3").to_string();
+        assert!(text.contains("exit status: 3"), "{text}");
+        assert!(text.ends_with("broken"), "{text}");
+    }
+}
