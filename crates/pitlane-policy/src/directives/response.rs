@@ -1,0 +1,124 @@
+use super::tokenizer::{Argument, visit};
+use http::HeaderMap;
+use http::header::CACHE_CONTROL;
+use std::time::Duration;
+
+/// The response's `Cache-Control` (RFC 9111 §5.2.2), read as strictly as it can be read.
+///
+/// Of several equal directives the most restrictive counts. A number that is no number is zero,
+/// never absent. What forbids holds in any form; what permits only when it is well-formed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ResponseDirectives {
+    /// `no-store`.
+    pub no_store: bool,
+    /// `private`, with or without field names.
+    pub private: bool,
+    /// `no-cache`, with or without field names.
+    pub no_cache: bool,
+    /// `must-revalidate`: never answer with it when stale.
+    pub must_revalidate: bool,
+    /// `proxy-revalidate`: the same, for shared caches.
+    pub proxy_revalidate: bool,
+    /// `public`.
+    pub public: bool,
+    /// `immutable` (RFC 8246).
+    pub immutable: bool,
+    /// `must-understand`: `no-store` gives way where the status code is understood.
+    pub must_understand: bool,
+    /// `no-transform`.
+    pub no_transform: bool,
+    /// `max-age`.
+    pub max_age: Option<Duration>,
+    /// `s-maxage`.
+    pub s_maxage: Option<Duration>,
+    /// `stale-while-revalidate` (RFC 5861 §3).
+    pub stale_while_revalidate: Option<Duration>,
+    /// `stale-if-error` (RFC 5861 §4).
+    pub stale_if_error: Option<Duration>,
+    present: bool,
+    authorized: bool,
+    unreadable_lifetime: bool,
+}
+
+impl ResponseDirectives {
+    /// Reads all `Cache-Control` lines.
+    #[must_use]
+    pub fn from_headers(headers: &HeaderMap) -> Self {
+        let mut directives = Self {
+            present: headers.contains_key(CACHE_CONTROL),
+            ..Self::default()
+        };
+        visit(headers, &CACHE_CONTROL, |name, argument| {
+            directives.add(name, argument)
+        });
+        directives
+    }
+
+    /// Whether the response has no `Cache-Control` field at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        !self.present
+    }
+
+    /// Whether an answer to a request with `Authorization` may be shared (RFC 9111 §3.5).
+    #[must_use]
+    pub fn permits_authorized(&self) -> bool {
+        self.authorized
+    }
+
+    /// Whether the response forbids that it is used when stale (RFC 9111 §4.2.4).
+    ///
+    /// `s-maxage` does so too: it includes the meaning of `proxy-revalidate` (§5.2.2.10).
+    #[must_use]
+    pub fn forbids_stale(&self) -> bool {
+        self.must_revalidate || self.proxy_revalidate || self.no_cache || self.s_maxage.is_some()
+    }
+
+    /// Whether `max-age` or `s-maxage` stands there without a number that can be read.
+    ///
+    /// The lifetime is then zero; a stale window that the response also asks for must not turn
+    /// that into permission.
+    pub(crate) fn has_unreadable_lifetime(&self) -> bool {
+        self.unreadable_lifetime
+    }
+
+    fn add(&mut self, name: &[u8], argument: Argument<'_>) {
+        let well_formed = argument.is_absent();
+        match name {
+            b"no-store" => self.no_store = true,
+            b"private" => self.private = true,
+            b"no-cache" => self.no_cache = true,
+            b"proxy-revalidate" => self.proxy_revalidate = true,
+            b"no-transform" => self.no_transform = true,
+            b"immutable" => self.immutable |= well_formed,
+            b"must-understand" => self.must_understand |= well_formed,
+            b"must-revalidate" => {
+                self.must_revalidate = true;
+                self.authorized |= well_formed;
+            }
+            b"public" => {
+                self.public |= well_formed;
+                self.authorized |= well_formed;
+            }
+            b"max-age" => {
+                self.unreadable_lifetime |= argument.seconds().is_none();
+                lower(&mut self.max_age, argument);
+            }
+            b"s-maxage" => {
+                self.authorized |= argument.seconds().is_some();
+                self.unreadable_lifetime |= argument.seconds().is_none();
+                lower(&mut self.s_maxage, argument);
+            }
+            b"stale-while-revalidate" => lower(&mut self.stale_while_revalidate, argument),
+            b"stale-if-error" => lower(&mut self.stale_if_error, argument),
+            _ => {}
+        }
+    }
+}
+
+/// Keeps the smallest span seen; one that can't be read is zero.
+fn lower(span: &mut Option<Duration>, argument: Argument<'_>) {
+    let seen = argument.seconds().unwrap_or(Duration::ZERO);
+    *span = Some(span.map_or(seen, |before| before.min(seen)));
+}

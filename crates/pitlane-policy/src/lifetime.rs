@@ -1,0 +1,132 @@
+//! Freshness lifetime and stale windows (RFC 9111 §4.2, RFC 5861).
+
+use crate::date::{self, Field};
+use crate::{Freshness, Profile, Refusal, ResponseDirectives, Rules, seconds, status};
+use http::header::{DATE, ETAG, EXPIRES, LAST_MODIFIED};
+use http::{HeaderMap, StatusCode};
+use std::time::{Duration, SystemTime};
+
+/// The freshness of a response that nothing else forbids to store.
+pub(crate) fn freshness(
+    rules: &Rules,
+    status: StatusCode,
+    headers: &HeaderMap,
+    directives: &ResponseDirectives,
+    received: SystemTime,
+) -> Result<Freshness, Refusal> {
+    let date = date::field(headers, &DATE, received).time();
+    let response = Response {
+        rules,
+        status,
+        headers,
+        directives,
+        received,
+        date,
+    };
+    let initial_age = crate::age::initial_age(received, date, crate::age::parse(headers));
+    let freshness = windows(
+        rules,
+        directives,
+        response.lifetime()?.with_initial_age(initial_age),
+    );
+    if !rules.can_validate && freshness.retention().is_zero() {
+        return Err(Refusal::ExpiredOnArrival);
+    }
+    Ok(freshness)
+}
+
+struct Response<'a> {
+    rules: &'a Rules,
+    status: StatusCode,
+    headers: &'a HeaderMap,
+    directives: &'a ResponseDirectives,
+    received: SystemTime,
+    date: Option<SystemTime>,
+}
+
+impl Response<'_> {
+    fn lifetime(&self) -> Result<Freshness, Refusal> {
+        let explicit = self.explicit();
+        if explicit.is_none() && !self.may_be_given_a_lifetime() {
+            return Err(Refusal::NoFreshness);
+        }
+        if self.directives.no_cache {
+            let usable = self.rules.can_validate && self.has_validator();
+            return if usable {
+                Ok(Freshness::new(Duration::ZERO))
+            } else {
+                Err(Refusal::NeedsValidation)
+            };
+        }
+        let lifetime = explicit.or(self.rules.ttl).or_else(|| self.heuristic());
+        lifetime.map(Freshness::new).ok_or(Refusal::NoFreshness)
+    }
+
+    /// `s-maxage` before `max-age` before `Expires` (§4.2.1).
+    fn explicit(&self) -> Option<Duration> {
+        let directives = self.directives;
+        directives
+            .s_maxage
+            .or(directives.max_age)
+            .or_else(|| self.expires())
+    }
+
+    /// Measured against the response's own `Date`, so that a skewed clock cancels out.
+    ///
+    /// An invalid date means already expired, never "no date": `Expires: 0` is common (§5.3).
+    fn expires(&self) -> Option<Duration> {
+        match date::field(self.headers, &EXPIRES, self.received) {
+            Field::Absent => None,
+            Field::Invalid => Some(Duration::ZERO),
+            Field::Time(expires) => {
+                Some(whole_seconds(expires, self.date.unwrap_or(self.received)))
+            }
+        }
+    }
+
+    /// Ten per cent of the time since the last change (§4.2.2).
+    fn heuristic(&self) -> Option<Duration> {
+        if self.rules.profile != Profile::Rfc {
+            return None;
+        }
+        let changed = date::field(self.headers, &LAST_MODIFIED, self.received).time()?;
+        let unchanged_for = whole_seconds(self.date.unwrap_or(self.received), changed);
+        Some(Duration::from_secs(unchanged_for.as_secs() / 10))
+    }
+
+    /// Whether a lifetime may be assumed where the response states none (§3, §4.2.2).
+    fn may_be_given_a_lifetime(&self) -> bool {
+        let rules = self.rules;
+        // The Application profile has let the status pass because the operator chose it.
+        rules.profile == Profile::Application
+            || self.directives.public
+            || status::is_heuristically_cacheable(self.status)
+            || rules.statuses.contains(&self.status)
+    }
+
+    fn has_validator(&self) -> bool {
+        self.headers.contains_key(ETAG) || self.headers.contains_key(LAST_MODIFIED)
+    }
+}
+
+fn windows(rules: &Rules, directives: &ResponseDirectives, freshness: Freshness) -> Freshness {
+    if directives.forbids_stale() || directives.has_unreadable_lifetime() {
+        return freshness.without_stale();
+    }
+    let cap = rules.max_stale.unwrap_or(seconds::MAX);
+    let window = |stated: Option<Duration>, default: Option<Duration>| {
+        stated.or(default).unwrap_or_default().min(cap)
+    };
+    freshness
+        .with_stale_while_revalidate(window(
+            directives.stale_while_revalidate,
+            rules.stale_while_revalidate,
+        ))
+        .with_stale_if_error(window(directives.stale_if_error, rules.stale_if_error))
+}
+
+/// From `earlier` to `later`, zero if they are the other way round.
+fn whole_seconds(later: SystemTime, earlier: SystemTime) -> Duration {
+    let span = later.duration_since(earlier).unwrap_or_default();
+    Duration::from_secs(span.as_secs()).min(seconds::MAX)
+}

@@ -1,0 +1,149 @@
+use crate::Profile;
+use http::StatusCode;
+use std::time::Duration;
+
+/// A day: how long the Rfc profile prefers a stale answer to an error (RFC 9111 §4.2.4).
+const RFC_STALE_IF_ERROR: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What one cache layer may store.
+///
+/// # Example
+///
+/// ```
+/// use pitlane_policy::{Profile, Rules};
+/// use std::time::Duration;
+///
+/// let rules = Rules::new(Profile::Application)
+///     .ttl(Duration::from_secs(60))
+///     .statuses([http::StatusCode::NOT_FOUND])
+///     .stale_if_error(Duration::from_secs(600));
+/// # drop(rules);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Rules {
+    pub(crate) profile: Profile,
+    pub(crate) ttl: Option<Duration>,
+    pub(crate) statuses: Vec<StatusCode>,
+    pub(crate) private_to_user: bool,
+    pub(crate) stale_while_revalidate: Option<Duration>,
+    pub(crate) stale_if_error: Option<Duration>,
+    pub(crate) max_stale: Option<Duration>,
+    pub(crate) can_validate: bool,
+    pub(crate) store_empty: bool,
+    pub(crate) store_redirects: bool,
+}
+
+/// What storing depends on in the request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RequestFacts {
+    /// It has an `Authorization` field.
+    pub authorized: bool,
+    /// It has an `Origin` field.
+    pub cross_origin: bool,
+}
+
+impl RequestFacts {
+    /// Reads the facts from a request's fields.
+    #[must_use]
+    pub fn from_headers(headers: &http::HeaderMap) -> Self {
+        Self {
+            authorized: headers.contains_key(http::header::AUTHORIZATION),
+            cross_origin: headers.contains_key(http::header::ORIGIN),
+        }
+    }
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self::new(Profile::default())
+    }
+}
+
+impl Rules {
+    /// The profile's own rules: no TTL, no validation.
+    ///
+    /// `Profile::Rfc` begins with redirects and empty bodies storable and with a stale-if-error
+    /// default of one day, `Profile::Application` with all three off.
+    #[must_use]
+    pub fn new(profile: Profile) -> Self {
+        let open = profile == Profile::Rfc;
+        Self {
+            profile,
+            ttl: None,
+            statuses: Vec::new(),
+            private_to_user: false,
+            stale_while_revalidate: None,
+            stale_if_error: open.then_some(RFC_STALE_IF_ERROR),
+            max_stale: None,
+            can_validate: false,
+            store_empty: open,
+            store_redirects: open,
+        }
+    }
+
+    /// The lifetime of responses that say nothing about their freshness.
+    #[must_use]
+    pub fn ttl(mut self, ttl: impl Into<Option<Duration>>) -> Self {
+        self.ttl = ttl.into();
+        self
+    }
+
+    /// The statuses that are storable beside 200.
+    ///
+    /// Redirects also need [`store_redirects`](Self::store_redirects). 1xx, 206 and 304 are never
+    /// stored.
+    #[must_use]
+    pub fn statuses(mut self, statuses: impl IntoIterator<Item = StatusCode>) -> Self {
+        self.statuses = statuses.into_iter().collect();
+        self
+    }
+
+    /// Whether entries are keyed by user, so that `private` and `Authorization` don't matter.
+    #[must_use]
+    pub fn private_to_user(mut self, private: bool) -> Self {
+        self.private_to_user = private;
+        self
+    }
+
+    /// The stale-while-revalidate window of responses that don't name one.
+    #[must_use]
+    pub fn stale_while_revalidate(mut self, window: impl Into<Option<Duration>>) -> Self {
+        self.stale_while_revalidate = window.into();
+        self
+    }
+
+    /// The stale-if-error window of responses that don't name one.
+    #[must_use]
+    pub fn stale_if_error(mut self, window: impl Into<Option<Duration>>) -> Self {
+        self.stale_if_error = window.into();
+        self
+    }
+
+    /// The longest stale window of either kind, whoever asks for it.
+    #[must_use]
+    pub fn max_stale(mut self, cap: impl Into<Option<Duration>>) -> Self {
+        self.max_stale = cap.into();
+        self
+    }
+
+    /// Whether the cache can validate what it stored; if not, what needs it is refused.
+    #[must_use]
+    pub fn can_validate(mut self, can: bool) -> Self {
+        self.can_validate = can;
+        self
+    }
+
+    /// Whether 204 and empty bodies are stored.
+    #[must_use]
+    pub fn store_empty(mut self, store: bool) -> Self {
+        self.store_empty = store;
+        self
+    }
+
+    /// Whether redirects (3xx) are stored.
+    #[must_use]
+    pub fn store_redirects(mut self, store: bool) -> Self {
+        self.store_redirects = store;
+        self
+    }
+}
