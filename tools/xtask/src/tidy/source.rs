@@ -64,9 +64,11 @@ fn is_inside(ranges: &[Range], place: usize) -> bool {
     ranges.any(|(start, end)| (*start..*end).contains(&place))
 }
 
-/// The items behind `#[cfg(test)]`.
+/// How attributes begin that leave an item to tests, perhaps with more conditions.
+const FOR_TESTS: [&str; 2] = ["#[cfg(test)]", "#[cfg(all(test,"];
+
 fn test_items(masked: &str) -> Vec<Range> {
-    let attributes = masked.match_indices("#[cfg(test)]");
+    let attributes = FOR_TESTS.iter().flat_map(|one| masked.match_indices(one));
     let items = attributes.map(|(start, attribute)| {
         let (end, _) = item_end(masked, start + attribute.len());
         (start, end)
@@ -296,6 +298,9 @@ mod tests {
         let source = Source::read("src/lib.rs", text);
         assert_eq!((source.lines, source.code, source.tests), (8, 2, 4));
         check_functions(text, &[("a", 1, 1), ("c", 8, 1)]);
+        let narrower = text.replace("test)", "all(test, not(loom)))");
+        let same = Source::read("src/lib.rs", &narrower);
+        assert_eq!(same, source);
         let source = Source::read("tests/main.rs", text);
         assert_eq!(
             (source.code, source.tests, source.functions.len()),
