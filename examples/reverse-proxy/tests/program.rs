@@ -1,0 +1,174 @@
+//! The program itself: its flags, its exit codes, its one line of output, and its end.
+
+use std::net::SocketAddr;
+use std::process::{Output, Stdio};
+
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+
+use crate::support::client::{connect, read_message, write};
+use crate::support::origin::{Counting, read_head};
+use crate::support::{EMPTY_OK, listen, nowhere};
+
+fn program(flags: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_reverse-proxy"));
+    command.args(flags).stdin(Stdio::null()).kill_on_drop(true);
+    command
+}
+
+async fn output(flags: &[&str]) -> Output {
+    program(flags).output().await.expect("the program runs")
+}
+
+/// Starts the program and returns where it says that it listens.
+async fn start(origin: SocketAddr) -> (Child, SocketAddr) {
+    let origin = format!("http://{origin}");
+    let mut command = program(&["--listen", "127.0.0.1:0", "--origin", &origin]);
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program runs");
+    let stdout = child.stdout.take().expect("a pipe");
+    let line = BufReader::new(stdout)
+        .lines()
+        .next_line()
+        .await
+        .expect("text")
+        .expect("a line");
+    let address = line
+        .strip_prefix("listening on ")
+        .and_then(|address| address.parse().ok());
+    (
+        child,
+        address.unwrap_or_else(|| panic!("an unexpected line: {line}")),
+    )
+}
+
+async fn signal(child: &Child, name: &str) {
+    let kill = format!("kill -{name} {}", child.id().expect("a running program"));
+    let status = Command::new("sh")
+        .args(["-c", &kill])
+        .status()
+        .await
+        .expect("a shell");
+    assert!(status.success());
+}
+
+#[tokio::test]
+async fn it_says_where_it_listens_and_forwards() {
+    let origin = Counting::echo().await;
+    let (_child, address) = start(origin.address).await;
+    let mut client = connect(address).await;
+    write(&mut client, "GET /a HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    let answer = read_message(&mut client).await;
+    assert!(answer.ends_with("GET /a\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_signal_lets_requests_in_flight_finish() {
+    for name in ["TERM", "INT"] {
+        let (listener, origin) = listen().await;
+        let (mut child, address) = start(origin).await;
+        let idle = connect(address).await;
+        let mut client = connect(address).await;
+        write(&mut client, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        let (mut served, _) = listener.accept().await.expect("the proxy connects");
+        read_head(&mut served).await;
+
+        signal(&child, name).await;
+        // The signal has worked when nobody listens any more; only then does the origin answer.
+        while TcpStream::connect(address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+        write(&mut served, EMPTY_OK).await;
+        let answer = read_message(&mut client).await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        assert_eq!(
+            child.wait().await.expect("an end").code(),
+            Some(0),
+            "SIG{name}"
+        );
+        drop(idle);
+    }
+}
+
+#[tokio::test]
+async fn an_address_in_use_is_exit_code_1() {
+    let (_listener, taken) = listen().await;
+    let taken = taken.to_string();
+    let output = output(&["--listen", &taken, "--origin", "http://127.0.0.1:1"]).await;
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{complaint}");
+    assert!(
+        complaint.contains(&format!("cannot listen on {taken}: ")),
+        "{complaint}"
+    );
+    assert!(output.stdout.is_empty());
+}
+
+#[tokio::test]
+async fn a_usage_error_is_exit_code_2_and_names_the_flag() {
+    let free = nowhere().await.to_string();
+    let valid = ["--listen", &free, "--origin", "http://127.0.0.1:1"];
+    for (flags, complaint) in [
+        (
+            &["--memory", "64MB"][..],
+            "'64MB' for '--memory <SIZE>': unknown unit 'MB' at character 3",
+        ),
+        (
+            &["--max-body", "x"],
+            "'x' for '--max-body <SIZE>': expected a whole number at character 1",
+        ),
+        (
+            &["--ttl", "60"],
+            "'60' for '--ttl <DURATION>': the unit is missing at character 3",
+        ),
+        (&["--profile", "cdn"], "'cdn' for '--profile <PROFILE>'"),
+        (
+            &["--redis", "redis://127.0.0.1"],
+            "unexpected argument '--redis'",
+        ),
+        (
+            &["--namespace", "shop"],
+            "unexpected argument '--namespace'",
+        ),
+        (&["--admin", "127.0.0.1:1"], "unexpected argument '--admin'"),
+        (
+            &["--admin-token-file", "token"],
+            "unexpected argument '--admin-token-file'",
+        ),
+        (
+            &["--metrics", "127.0.0.1:1"],
+            "unexpected argument '--metrics'",
+        ),
+    ] {
+        check_usage(&[&valid, flags].concat(), complaint).await;
+    }
+    for (origin, complaint) in [
+        ("https://a.example", "the scheme must be http"),
+        ("http://a.example/app", "only a host and port are allowed"),
+        (
+            "http://user:pw@a.example",
+            "a user name or password does not belong",
+        ),
+        ("http://:80", "the host is missing"),
+        ("a.example", "expected http://HOST or http://HOST:PORT"),
+    ] {
+        check_usage(&["--listen", &free, "--origin", origin], complaint).await;
+    }
+    check_usage(&["--listen", &free], "--origin <URL>").await;
+    check_usage(
+        &["--listen", "nowhere", "--origin", "http://a"],
+        "--listen <ADDR>",
+    )
+    .await;
+}
+
+async fn check_usage(flags: &[&str], complaint: &str) {
+    let output = output(flags).await;
+    let seen = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "for {flags:?}: {seen}");
+    assert!(seen.contains(complaint), "for {flags:?}: {seen}");
+    assert!(output.stdout.is_empty());
+}
