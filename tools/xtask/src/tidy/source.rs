@@ -39,12 +39,12 @@ impl Source {
         };
         let mut start = 0;
         for line in masked.split_inclusive('\n') {
-            if line.trim().is_empty() {
-            } else if is_inside(&tests, start) {
-                source.tests += 1;
+            let part = if is_inside(&tests, start) {
+                &mut source.tests
             } else {
-                source.code += 1;
-            }
+                &mut source.code
+            };
+            *part += usize::from(!line.trim().is_empty());
             start += line.len();
         }
         source
