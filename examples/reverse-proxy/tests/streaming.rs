@@ -1,19 +1,18 @@
 //! Bodies pass as they come, in bounded memory, with their trailers.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response};
-use http_body_util::channel::{Channel, Sender};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use tokio::sync::mpsc;
 
 use crate::support::client::{ask, http1, http2, text};
 use crate::support::origin::{Counting, full};
+use crate::support::pipe::{Sender, pipe};
 use crate::support::proxy;
 
 const CHUNK: usize = 64 << 10;
@@ -33,12 +32,12 @@ fn get() -> Request<Empty<Bytes>> {
 }
 
 /// An origin that hands the sending half of each answer's body to the test.
-async fn held_origin() -> (Counting, mpsc::Receiver<Sender<Bytes, Infallible>>) {
+async fn held_origin() -> (Counting, mpsc::Receiver<Sender>) {
     let (senders, receiver) = mpsc::channel(1);
     let origin = Counting::start(move |_| {
         let senders = senders.clone();
         async move {
-            let (sender, body) = Channel::new(1);
+            let (sender, body) = pipe(1);
             senders.send(sender).await.expect("the test waits for it");
             let mut response = Response::new(body.boxed());
             let event_stream = HeaderValue::from_static("text/event-stream");
@@ -68,15 +67,17 @@ async fn an_event_arrives_while_the_stream_is_open() {
     let over_2 = (second, senders.recv().await.expect("a body"));
     for (mut response, mut events) in [over_1, over_2] {
         for event in ["data: 1\n\n", "data: 2\n\n"] {
-            events
-                .send_data(Bytes::from(event))
-                .await
-                .expect("someone listens");
+            assert!(events.data(event).await);
             let frame = response.frame().await.expect("an event").expect("no error");
             assert_eq!(frame.into_data().expect("data"), event);
         }
         drop(events);
-        assert!(response.frame().await.is_none());
+        let rest = response
+            .into_body()
+            .collect()
+            .await
+            .expect("an orderly end");
+        assert!(rest.to_bytes().is_empty());
     }
 }
 
@@ -88,27 +89,23 @@ async fn an_abandoned_stream_is_given_up_at_the_origin() {
     let mut events = senders.recv().await.expect("a body");
     drop((response, client));
     // Ends when the proxy has closed its connection, else never.
-    while events
-        .send_data(Bytes::from_static(&[b'x'; 1024]))
-        .await
-        .is_ok()
-    {
+    while events.data(&[b'x'; 1024][..]).await {
         tokio::task::yield_now().await;
     }
     assert_eq!(origin.calls(), 1);
 }
 
 /// Sends 64 MiB and counts the chunks that the other side was ready to take.
-fn pour(mut sender: Sender<Bytes, Infallible>) -> Arc<AtomicUsize> {
+fn pour(mut sender: Sender) -> Arc<AtomicUsize> {
     let taken = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&taken);
     tokio::spawn(async move {
         let chunk = Bytes::from(vec![7; CHUNK]);
         for _ in 0..CHUNKS {
-            sender
-                .send_data(chunk.clone())
-                .await
-                .expect("the body is read to its end");
+            assert!(
+                sender.data(chunk.clone()).await,
+                "the body is read to its end"
+            );
             count.fetch_add(1, Ordering::SeqCst);
         }
     });
@@ -127,7 +124,7 @@ async fn settled(taken: &AtomicUsize) -> usize {
     seen
 }
 
-async fn check_download(response: Response<Incoming>, sender: Sender<Bytes, Infallible>) {
+async fn check_download(response: Response<Incoming>, sender: Sender) {
     let taken = pour(sender);
     let held = settled(&taken).await;
     assert!(
@@ -182,8 +179,8 @@ async fn a_slow_origin_holds_the_upload_back() {
             .body(body)
             .expect("a request")
     };
-    let (over_1, body_1) = Channel::new(1);
-    let (over_2, body_2) = Channel::new(1);
+    let (over_1, body_1) = pipe(1);
+    let (over_2, body_2) = pipe(1);
     let (mut client_1, mut client_2) = (http1(proxy).await, http2(proxy).await);
     let answers = [
         tokio::spawn(async move { client_1.send_request(post(body_1)).await }),
@@ -215,17 +212,11 @@ async fn trailers_go_both_ways() {
             .trailers()
             .and_then(|trailers| trailers.get("x-sum"))
             .cloned();
-        let (mut sender, body) = Channel::<Bytes, Infallible>::new(2);
+        let (mut sender, body) = pipe(2);
         let mut trailers = HeaderMap::new();
         trailers.insert("x-sum", sum.expect("the request's trailer"));
-        sender
-            .send_data(Bytes::from_static(b"body"))
-            .await
-            .expect("room for two frames");
-        sender
-            .send_trailers(trailers)
-            .await
-            .expect("room for two frames");
+        assert!(sender.data(&b"body"[..]).await);
+        assert!(sender.trailers(trailers).await);
         let mut response = Response::new(body.boxed());
         response
             .headers_mut()
@@ -243,17 +234,11 @@ async fn trailers_go_both_ways() {
         "{answer}"
     );
 
-    let (mut sender, body) = Channel::<Bytes, Infallible>::new(2);
+    let (mut sender, body) = pipe(2);
     let mut trailers = HeaderMap::new();
     trailers.insert("x-sum", HeaderValue::from_static("43"));
-    sender
-        .send_data(Bytes::from_static(b"a"))
-        .await
-        .expect("room for two frames");
-    sender
-        .send_trailers(trailers)
-        .await
-        .expect("room for two frames");
+    assert!(sender.data(&b"a"[..]).await);
+    assert!(sender.trailers(trailers).await);
     let request = Request::post("http://x/")
         .header("te", "trailers")
         .header("trailer", "x-sum");

@@ -2,6 +2,7 @@
 
 pub(crate) mod client;
 pub(crate) mod origin;
+pub(crate) mod pipe;
 
 use std::future::pending;
 use std::net::SocketAddr;
