@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 use http::{Request, StatusCode, Version};
-use http_body_util::{Empty, Full};
+use http_body_util::{BodyExt, Empty, Full};
+use hyper::body::Incoming;
 
-use crate::support::client::{ask, http2, text};
-use crate::support::origin::Counting;
-use crate::support::{EMPTY_OK, exchange, proxy};
+use crate::support::client::{ask, connect, http2, read_message, read_to_end, text, write};
+use crate::support::origin::{Counting, full, read_head};
+use crate::support::{EMPTY_OK, exchange, listen, proxy};
 
 #[track_caller]
 fn check_starts(message: &str, expected: &str) {
@@ -72,13 +73,13 @@ async fn chunks_reach_the_origin_even_with_get() {
 async fn a_head_answer_keeps_its_length_and_has_no_body() {
     let request = "HEAD / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     let answer = "HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n";
-    let (listener, address) = crate::support::listen().await;
-    let mut client = crate::support::client::connect(proxy(address).await).await;
-    crate::support::client::write(&mut client, request).await;
+    let (listener, address) = listen().await;
+    let mut client = connect(proxy(address).await).await;
+    write(&mut client, request).await;
     let (mut served, _) = listener.accept().await.expect("the proxy connects");
-    crate::support::origin::read_head(&mut served).await;
-    crate::support::client::write(&mut served, answer).await;
-    let seen = crate::support::client::read_to_end(&mut client).await;
+    read_head(&mut served).await;
+    write(&mut served, answer).await;
+    let seen = read_to_end(&mut client).await;
     assert!(
         seen.contains("\r\ncontent-length: 1234\r\n") && seen.ends_with("\r\n\r\n"),
         "{seen}"
@@ -126,20 +127,20 @@ async fn connect_is_refused_on_both_versions() {
 
 #[tokio::test]
 async fn continue_is_sent_before_the_body_and_asked_of_nobody_else() {
-    let origin = Counting::start(|request: Request<hyper::body::Incoming>| async move {
+    let origin = Counting::start(|request: Request<Incoming>| async move {
         let asked = request.headers().contains_key("expect");
         let body = http_body_util::BodyExt::collect(request.into_body())
             .await
             .expect("a body");
-        crate::support::origin::full(format!("{asked} {}", body.to_bytes().len()))
+        full(format!("{asked} {}", body.to_bytes().len()))
     })
     .await;
-    let mut client = crate::support::client::connect(proxy(origin.address).await).await;
+    let mut client = connect(proxy(origin.address).await).await;
     let head = "POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n";
-    crate::support::client::write(&mut client, head).await;
-    let interim = crate::support::origin::read_head(&mut client).await;
+    write(&mut client, head).await;
+    let interim = read_head(&mut client).await;
     assert_eq!(interim, "HTTP/1.1 100 Continue\r\n\r\n");
-    crate::support::client::write(&mut client, "body").await;
-    let answer = crate::support::client::read_message(&mut client).await;
+    write(&mut client, "body").await;
+    let answer = read_message(&mut client).await;
     assert!(answer.ends_with("false 4"), "{answer}");
 }

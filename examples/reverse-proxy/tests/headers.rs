@@ -287,3 +287,33 @@ async fn max_forwards_counts_down_and_ends_here_at_zero() {
     }
     assert_eq!(origin.calls(), 0);
 }
+
+#[tokio::test]
+async fn a_length_is_passed_on_once_and_never_beside_chunks() {
+    for (framing, body, arrives) in [
+        ("Content-Length: 5, 5\r\n", "hello", "content-length: 5"),
+        (
+            "Content-Length: 5\r\nContent-Length: 5\r\n",
+            "hello",
+            "content-length: 5",
+        ),
+        (
+            "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+            "5\r\nhello\r\n0\r\n\r\n",
+            "transfer-encoding: chunked",
+        ),
+    ] {
+        let answer = format!("HTTP/1.1 200 OK\r\n{framing}\r\n{body}");
+        let seen = exchange("GET / HTTP/1.1\r\nHost: x\r\n\r\n", answer)
+            .await
+            .client;
+        check_has(&seen, &[arrives]);
+        let lines = seen.matches("content-length: ").count();
+        assert_eq!(
+            lines + seen.matches("transfer-encoding: ").count(),
+            1,
+            "{seen}"
+        );
+        assert!(seen.ends_with(body), "{seen}");
+    }
+}

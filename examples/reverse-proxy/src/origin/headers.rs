@@ -148,13 +148,23 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
     let listed: Vec<HeaderName> = members(headers, &CONNECTION)
         .filter_map(|name| HeaderName::from_bytes(name).ok())
         .collect();
-    // A length beside a transfer coding is at best wrong (RFC 9112 section 6.3).
-    if headers.contains_key(TRANSFER_ENCODING) {
-        headers.remove(CONTENT_LENGTH);
-    }
+    keep_one_length(headers);
     for name in listed.iter().chain(&HOP_BY_HOP) {
         headers.remove(name);
     }
+}
+
+/// A length beside a transfer coding is at best wrong (RFC 9112 section 6.3), and one that is said
+/// twice must be said once before it is passed on (RFC 9110 section 8.6).
+fn keep_one_length(headers: &mut HeaderMap) {
+    let coded = headers.contains_key(TRANSFER_ENCODING);
+    let mut lengths = members(headers, &CONTENT_LENGTH);
+    let Some(first) = lengths.next() else { return };
+    let agreed = !coded && lengths.all(|length| length == first);
+    match HeaderValue::from_bytes(first) {
+        Ok(length) if agreed => headers.insert(CONTENT_LENGTH, length),
+        _ => headers.remove(CONTENT_LENGTH),
+    };
 }
 
 /// The address is always appended, as every proxy on the way does it. Host and protocol are what

@@ -1,7 +1,8 @@
 //! Forwards one request, once.
 
 use std::convert::Infallible;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -92,7 +93,7 @@ impl Origin {
         &self,
         request: Request<Incoming>,
         wish: Option<&Wish>,
-    ) -> Result<(Request<Upload>, std::sync::Arc<Progress>), Refusal> {
+    ) -> Result<(Request<Upload>, Arc<Progress>), Refusal> {
         let (mut parts, body) = request.into_parts();
         let peer = parts
             .extensions
@@ -136,7 +137,7 @@ impl Origin {
         request: Request<Upload>,
         progress: &Progress,
     ) -> Result<Response<Incoming>, Refusal> {
-        let mut answer = std::pin::pin!(self.client.request(request));
+        let mut answer = pin!(self.client.request(request));
         let mut seen = progress.frames();
         loop {
             match tokio::time::timeout(self.header_timeout, &mut answer).await {
