@@ -129,9 +129,7 @@ async fn connect_is_refused_on_both_versions() {
 async fn continue_is_sent_before_the_body_and_asked_of_nobody_else() {
     let origin = Counting::start(|request: Request<Incoming>| async move {
         let asked = request.headers().contains_key("expect");
-        let body = http_body_util::BodyExt::collect(request.into_body())
-            .await
-            .expect("a body");
+        let body = request.into_body().collect().await.expect("a body");
         full(format!("{asked} {}", body.to_bytes().len()))
     })
     .await;

@@ -157,10 +157,11 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
 /// A length beside a transfer coding is at best wrong (RFC 9112 section 6.3), and one that is said
 /// twice must be said once before it is passed on (RFC 9110 section 8.6).
 fn keep_one_length(headers: &mut HeaderMap) {
-    let coded = headers.contains_key(TRANSFER_ENCODING);
-    let mut lengths = members(headers, &CONTENT_LENGTH);
-    let Some(first) = lengths.next() else { return };
-    let agreed = !coded && lengths.all(|length| length == first);
+    let lengths: Vec<&[u8]> = members(headers, &CONTENT_LENGTH).collect();
+    let Some((first, rest)) = lengths.split_first() else {
+        return;
+    };
+    let agreed = !headers.contains_key(TRANSFER_ENCODING) && rest.iter().all(|next| next == first);
     match HeaderValue::from_bytes(first) {
         Ok(length) if agreed => headers.insert(CONTENT_LENGTH, length),
         _ => headers.remove(CONTENT_LENGTH),
