@@ -9,7 +9,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use std::time::SystemTime;
 
-const CONDITIONS: [HeaderName; 5] = [
+static CONDITIONS: [HeaderName; 5] = [
     IF_MATCH,
     IF_NONE_MATCH,
     IF_MODIFIED_SINCE,
@@ -18,7 +18,7 @@ const CONDITIONS: [HeaderName; 5] = [
 ];
 
 /// What a 304 repeats of the response it stands for (RFC 9110 §15.4.5).
-const REPEATED: [HeaderName; 6] = [ETAG, DATE, VARY, CACHE_CONTROL, EXPIRES, CONTENT_LOCATION];
+static REPEATED: [HeaderName; 6] = [ETAG, DATE, VARY, CACHE_CONTROL, EXPIRES, CONTENT_LOCATION];
 
 /// How a request's preconditions turn out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,10 +69,10 @@ pub fn evaluate(
 #[must_use]
 pub fn not_modified_headers(stored: &HeaderMap) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(REPEATED.len());
-    let alone = (!stored.contains_key(ETAG)).then_some(LAST_MODIFIED);
-    for name in REPEATED.into_iter().chain(alone) {
-        for value in stored.get_all(&name) {
-            headers.append(&name, value.clone());
+    let alone = (!stored.contains_key(ETAG)).then_some(&LAST_MODIFIED);
+    for name in REPEATED.iter().chain(alone) {
+        for value in stored.get_all(name) {
+            headers.append(name, value.clone());
         }
     }
     headers
@@ -88,7 +88,7 @@ pub fn is_conditional(request: &HeaderMap) -> bool {
 ///
 /// `Range` stays: it is no condition.
 pub fn strip(request: &mut HeaderMap) {
-    for name in CONDITIONS {
+    for name in &CONDITIONS {
         request.remove(name);
     }
 }

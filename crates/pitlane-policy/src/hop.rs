@@ -7,7 +7,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName};
 
-const STANDARD: [HeaderName; 7] = [
+static STANDARD: [HeaderName; 7] = [
     CONNECTION,
     PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION,
@@ -18,7 +18,7 @@ const STANDARD: [HeaderName; 7] = [
 ];
 
 /// Those that the `http` crate has no constant for.
-const OTHERS: [&str; 3] = [
+static OTHERS: [&str; 3] = [
     "keep-alive",
     "proxy-authentication-info",
     "proxy-connection",
@@ -32,7 +32,7 @@ pub fn strip(headers: &mut HeaderMap) {
     for name in named_by_connection(headers) {
         headers.remove(name);
     }
-    for name in STANDARD {
+    for name in &STANDARD {
         headers.remove(name);
     }
     for name in OTHERS {

@@ -6,10 +6,10 @@ use http::header::{
 use http::{HeaderMap, HeaderName};
 
 /// Lists whose order means nothing, because weights say what is preferred (RFC 9110 §12.5).
-const UNORDERED: [HeaderName; 4] = [ACCEPT, ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE];
+static UNORDERED: [HeaderName; 4] = [ACCEPT, ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE];
 
 /// Fields in which a comma separates nothing, so that white space beside it is part of the value.
-const SINGLE: [HeaderName; 8] = [
+static SINGLE: [HeaderName; 8] = [
     AUTHORIZATION,
     COOKIE,
     HOST,
