@@ -139,6 +139,7 @@ proptest! {
         }).collect();
         let mut seen = HashMap::new();
         for pair in parts.iter().flat_map(|a| parts.iter().map(move |b| (a, b))) {
+            prop_assert!(pair.0 == pair.1 || !pair.0.starts_with(pair.1), "none is a prefix of another");
             let before = seen.insert([pair.0.as_slice(), pair.1].concat(), pair);
             prop_assert!(before.is_none_or(|before| before == pair));
         }
