@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::process::{Output, Stdio};
+use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpStream;
@@ -78,9 +79,7 @@ async fn a_signal_lets_requests_in_flight_finish() {
 
         signal(&child, name).await;
         // The signal has worked when nobody listens any more; only then does the origin answer.
-        while TcpStream::connect(address).await.is_ok() {
-            tokio::task::yield_now().await;
-        }
+        assert!(is_refused(address).await, "SIG{name} was ignored");
         write(&mut served, EMPTY_OK).await;
         let answer = read_message(&mut client).await;
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
@@ -91,6 +90,17 @@ async fn a_signal_lets_requests_in_flight_finish() {
         );
         drop(idle);
     }
+}
+
+/// Waits until nobody listens on an address; gives up after some ten seconds.
+async fn is_refused(address: SocketAddr) -> bool {
+    for _ in 0..1000 {
+        if TcpStream::connect(address).await.is_err() {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    false
 }
 
 #[tokio::test]
