@@ -38,5 +38,7 @@ pub fn may_store(
 /// `must-understand` comes with a `no-store` that is meant for caches which don't know the
 /// directive (RFC 9111 §5.2.2.3). Where the default is to deny, `no-store` wins all the same.
 fn is_overridden(rules: &Rules, status: StatusCode, directives: &ResponseDirectives) -> bool {
-    rules.profile == Profile::Rfc && directives.must_understand && status::is_understood(status)
+    rules.profile == Profile::Rfc
+        && directives.overrides_no_store()
+        && status::is_understood(status)
 }

@@ -180,7 +180,14 @@ fn what_permits_must_be_well_formed() {
     }
     assert!(!read("cache-control: must-revalidate=x").permits_authorized());
     assert!(!read("cache-control: s-maxage=x").permits_authorized());
-    assert!(!read("cache-control: must-understand=x").must_understand);
+    assert!(!read("cache-control: must-understand=x").overrides_no_store());
+}
+
+#[test]
+fn what_both_permits_and_forbids_still_forbids_when_malformed() {
+    assert!(read("cache-control: must-understand=x").must_understand);
+    assert!(read("cache-control: must-revalidate=x").must_revalidate);
+    assert!(read("cache-control: s-maxage=x").forbids_stale());
 }
 
 #[test]

@@ -100,12 +100,14 @@ fn must_understand_overrides_no_store_for_known_statuses_only() {
     }
     for status in [299, 399, 425, 499, 599] {
         check(&rfc(), status, both, Err(Refusal::NoStore));
-        check(
-            &rfc(),
-            status,
-            "cache-control: must-understand, max-age=60",
-            Err(Refusal::UnknownStatus),
-        );
+        for form in [
+            "must-understand",
+            "must-understand=x",
+            "x=\"y, must-understand",
+        ] {
+            let response = format!("cache-control: max-age=60, {form}");
+            check(&rfc(), status, &response, Err(Refusal::UnknownStatus));
+        }
     }
     check(&application(), 200, both, Err(Refusal::NoStore));
     check(

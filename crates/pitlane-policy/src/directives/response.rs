@@ -24,7 +24,7 @@ pub struct ResponseDirectives {
     pub public: bool,
     /// `immutable` (RFC 8246).
     pub immutable: bool,
-    /// `must-understand`: `no-store` gives way where the status code is understood.
+    /// `must-understand`: not stored where the status code isn't understood.
     pub must_understand: bool,
     /// `no-transform`.
     pub no_transform: bool,
@@ -38,6 +38,7 @@ pub struct ResponseDirectives {
     pub stale_if_error: Option<Duration>,
     present: bool,
     authorized: bool,
+    overrides_no_store: bool,
     unreadable_lifetime: bool,
 }
 
@@ -67,6 +68,14 @@ impl ResponseDirectives {
         self.authorized
     }
 
+    /// Whether `no-store` gives way where the status code is understood (RFC 9111 §5.2.2.3).
+    ///
+    /// That is what a well-formed `must-understand` permits; in any form it also forbids.
+    #[must_use]
+    pub fn overrides_no_store(&self) -> bool {
+        self.overrides_no_store
+    }
+
     /// Whether the response forbids that it is used when stale (RFC 9111 §4.2.4).
     ///
     /// `s-maxage` does so too: it includes the meaning of `proxy-revalidate` (§5.2.2.10).
@@ -92,7 +101,10 @@ impl ResponseDirectives {
             b"proxy-revalidate" => self.proxy_revalidate = true,
             b"no-transform" => self.no_transform = true,
             b"immutable" => self.immutable |= well_formed,
-            b"must-understand" => self.must_understand |= well_formed,
+            b"must-understand" => {
+                self.must_understand = true;
+                self.overrides_no_store |= well_formed;
+            }
             b"must-revalidate" => {
                 self.must_revalidate = true;
                 self.authorized |= well_formed;
