@@ -1,0 +1,189 @@
+//! The contract between reads and writes: a page carries the tags of what it
+//! shows, a write names the tags of what it changed, and a page is out of
+//! date exactly when the two have a tag in common.
+
+use axum::response::Response;
+use sqlx::{Sqlite, Transaction};
+
+use crate::failure::Failure;
+use crate::tags::{self, Tags};
+
+/// One row that a write created, updated or deleted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Change {
+    /// The row, with the rows it belongs to.
+    pub row: Row,
+    /// What happened to it.
+    pub kind: Kind,
+    /// The text it can be found by from now on, where that is new: it may
+    /// appear in searches that didn't show it.
+    pub new_text: Option<String>,
+}
+
+/// What happened to a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the variants say it")]
+pub enum Kind {
+    Created,
+    Updated,
+    Deleted,
+}
+
+/// A row of one of the seven models that can change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "fields are the ids of the row and its parents")]
+pub enum Row {
+    Club {
+        id: i64,
+    },
+    ClubMember {
+        club: i64,
+        user: i64,
+    },
+    Team {
+        id: i64,
+        club: i64,
+    },
+    SimProfile {
+        simulator: String,
+        id: String,
+        user: Option<i64>,
+    },
+    Event {
+        id: i64,
+        series: i64,
+    },
+    EventParticipation {
+        event: i64,
+        simulator: String,
+        driver: String,
+        user: Option<i64>,
+        team: Option<i64>,
+        club: Option<i64>,
+    },
+    User {
+        id: i64,
+    },
+}
+
+impl Change {
+    /// A change of a row that can't be searched for, or is found as before.
+    #[must_use]
+    pub fn new(kind: Kind, row: Row) -> Self {
+        Self {
+            row,
+            kind,
+            new_text: None,
+        }
+    }
+
+    /// The row is found by this text from now on.
+    #[must_use]
+    pub fn found_by(mut self, text: impl Into<String>) -> Self {
+        self.new_text = Some(text.into());
+        self
+    }
+}
+
+/// The tags that a change touches: the row's own always, those of the lists
+/// it is in when it comes or goes.
+#[must_use]
+pub fn tags_of(change: &Change) -> Vec<String> {
+    let mut touched = Tags::default();
+    let listed = change.kind != Kind::Updated;
+    let list = |tag: String| listed.then_some(tag);
+    match &change.row {
+        Row::Club { id } => {
+            touched.add(tags::club(*id));
+            touched.extend(Tags::of(list(tags::CLUBS.into())));
+        }
+        // Roles are shown wherever memberships are, so an update touches the
+        // lists themselves; only the count stays.
+        Row::ClubMember { club, user } => {
+            touched.add(tags::club_members(*club));
+            touched.add(tags::user_clubs(*user));
+            touched.extend(Tags::of(list(tags::club_stats(*club))));
+        }
+        Row::Team { id, club } => {
+            touched.add(tags::team(*id));
+            touched.extend(Tags::of(list(tags::TEAMS.into())));
+            touched.extend(Tags::of(list(tags::club_teams(*club))));
+            touched.extend(Tags::of(list(tags::club_stats(*club))));
+        }
+        Row::SimProfile {
+            simulator,
+            id,
+            user,
+        } => {
+            touched.add(tags::profile(simulator, id));
+            touched.extend(Tags::of(list(tags::PROFILES.into())));
+            touched.extend(Tags::of(
+                user.and_then(|user| list(tags::user_profiles(user))),
+            ));
+        }
+        Row::Event { id, series } => {
+            touched.add(tags::event(*id));
+            touched.extend(Tags::of(list(tags::EVENTS.into())));
+            touched.extend(Tags::of(list(tags::series(*series))));
+        }
+        Row::EventParticipation {
+            event,
+            simulator,
+            driver,
+            user,
+            team,
+            club,
+        } => {
+            touched.add(tags::event_participants(*event));
+            touched.add(tags::profile_results(simulator, driver));
+            touched.extend(Tags::of(user.map(tags::user_participations)));
+            touched.extend(Tags::of(team.map(tags::team_results)));
+            touched.extend(Tags::of(club.map(tags::club_results)));
+        }
+        Row::User { id } => touched.add(tags::user(*id)),
+    }
+    if let Some(text) = &change.new_text {
+        touched.extend(Tags::of(tags::searches(text)));
+    }
+    touched.into_vec()
+}
+
+/// On a response: the tags of everything it shows.
+#[derive(Clone, Debug, Default)]
+pub struct ShownTags(pub Vec<String>);
+
+/// On a response: the tags of everything the request changed.
+#[derive(Clone, Debug, Default)]
+pub struct TouchedTags(pub Vec<String>);
+
+/// Adds the tags of what a response shows.
+#[must_use]
+pub fn shown(mut response: Response, tags: Vec<String>) -> Response {
+    response
+        .extensions_mut()
+        .get_or_insert_default::<ShownTags>()
+        .0
+        .extend(tags);
+    response
+}
+
+/// Commits a write; nothing else in the site does.
+///
+/// The tags are known before the commit begins, so that whoever keeps copies
+/// can owe the invalidation from that moment on.
+pub(crate) async fn commit(
+    transaction: Transaction<'_, Sqlite>,
+    changes: &[Change],
+) -> Result<TouchedTags, Failure> {
+    let touched = Tags::of(changes.iter().flat_map(tags_of));
+    transaction.commit().await?;
+    Ok(TouchedTags(touched.into_vec()))
+}
+
+/// Adds the tags of what a request changed to its response.
+#[must_use]
+pub(crate) fn touched(mut response: Response, tags: TouchedTags) -> Response {
+    response.extensions_mut().insert(tags);
+    response
+}

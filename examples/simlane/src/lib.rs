@@ -1,0 +1,107 @@
+//! SimLane, the flagship example of Pitlane: a racing-club site with pages, a
+//! JSON API and sessions, where every page says which rows it shows and every
+//! write says which rows it changed.
+//!
+//! `routes.rs` is the map of the site, `changes.rs` the contract between its
+//! reads and its writes.
+
+mod api;
+pub mod changes;
+mod db;
+mod failure;
+mod model;
+mod options;
+mod pages;
+mod read;
+mod routes;
+mod session;
+mod tags;
+mod templates;
+mod write;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use minijinja::Environment;
+use sqlx::SqlitePool;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+pub use options::{Options, Switch};
+
+/// Whatever kept the site from starting or from running on.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The longest that open connections may take to finish after a shutdown.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// What every handler shares.
+#[derive(Clone)]
+struct Site(Arc<Shared>);
+
+struct Shared {
+    db: SqlitePool,
+    templates: Environment<'static>,
+    handler_delay: Duration,
+    expose_tags: bool,
+}
+
+/// Serves the site on `listener` until `shutdown` resolves, then lets the
+/// requests in progress finish (at most 10 seconds).
+///
+/// # Errors
+///
+/// The database cannot be opened or filled, or the listener fails.
+pub async fn serve(
+    options: Options,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), BoxError> {
+    let database = db::open(options.database.as_deref()).await?;
+    let site = Site(Arc::new(Shared {
+        db: database.pool.clone(),
+        templates: templates::load()?,
+        handler_delay: options.handler_delay,
+        expose_tags: options.expose_tags,
+    }));
+    let (stopping, mut stopped) = watch::channel(false);
+    let server = axum::serve(listener, routes::routes(site)).with_graceful_shutdown(async move {
+        shutdown.await;
+        let _ = stopping.send(true);
+    });
+    let overdue = async move {
+        // An error means that the server ended by itself; the other branch of
+        // the select has its result.
+        let _ = stopped.wait_for(|stopping| *stopping).await;
+        tokio::time::sleep(DRAIN).await;
+    };
+    tokio::select! {
+        done = async { server.await } => done?,
+        () = overdue => {}
+    }
+    database.pool.close().await;
+    Ok(())
+}
+
+/// What the program prints when it starts.
+#[must_use]
+pub fn banner(address: SocketAddr) -> String {
+    let url = format!("http://{address}");
+    format!(
+        "SimLane is open\n\
+         \n  home     {url}/\
+         \n  clubs    {url}/clubs\
+         \n  a club   {url}/clubs/1\
+         \n  search   {url}/search?q=night\
+         \n  the API  {url}/api/clubs\
+         \n  sign in  {url}/login   (user: {user}, password: {password})\n\
+         \nAsk twice for a miss and then a hit:\n\
+         \n  curl -i {url}/clubs\n\
+         \nand change what it shows:\n\
+         \n  curl -i -X PATCH {url}/api/clubs/1 -H 'content-type: application/json' -d '{{\"tagline\":\"Still on the limit\"}}'\n\
+         \nctrl-c stops it.",
+        user = db::DEMO_USER,
+        password = db::DEMO_PASSWORD,
+    )
+}

@@ -1,0 +1,217 @@
+//! Clubs, their members and their teams.
+
+use serde::Serialize;
+use sqlx::{FromRow, SqliteConnection};
+
+use super::{Seen, results};
+use crate::failure::Failure;
+use crate::model::{Club, ClubMember, EventParticipation, Team};
+use crate::tags::{self, Tags};
+
+#[derive(Debug, Serialize)]
+pub(crate) struct ClubList {
+    clubs: Vec<ClubCard>,
+}
+
+/// A club as it stands in a list.
+#[derive(Debug, Serialize, FromRow)]
+pub(crate) struct ClubCard {
+    #[serde(flatten)]
+    #[sqlx(flatten)]
+    club: Club,
+    members: i64,
+    teams: i64,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct ClubPage {
+    pub(crate) club: Club,
+    stats: ClubStats,
+    members: Vec<ClubMember>,
+    teams: Vec<Team>,
+    results: Vec<EventParticipation>,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct ClubStats {
+    members: usize,
+    teams: usize,
+    starts: usize,
+    podiums: usize,
+    wins: usize,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct MemberPage {
+    club: Club,
+    members: Vec<ClubMember>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct TeamPage {
+    team: Team,
+    club: Club,
+    results: Vec<EventParticipation>,
+}
+
+macro_rules! cards {
+    ($rest:literal) => {
+        concat!(
+            "SELECT c.*, \
+             (SELECT count(*) FROM club_members m WHERE m.club_id = c.id) AS members, \
+             (SELECT count(*) FROM teams t WHERE t.club_id = c.id) AS teams FROM clubs c ",
+            $rest
+        )
+    };
+}
+
+pub(super) const FEATURED: &str = cards!("WHERE c.featured ORDER BY c.id");
+const ALL: &str = cards!("ORDER BY c.name, c.id");
+
+pub(super) async fn cards(
+    db: &mut SqliteConnection,
+    sql: &'static str,
+    shown: &mut Tags,
+) -> Result<Vec<ClubCard>, Failure> {
+    let cards: Vec<ClubCard> = sqlx::query_as(sql).fetch_all(db).await?;
+    for card in &cards {
+        shown.add(tags::club(card.club.id));
+        shown.add(tags::club_stats(card.club.id));
+    }
+    Ok(cards)
+}
+
+pub(crate) async fn club_list(db: &mut SqliteConnection) -> Result<Seen<ClubList>, Failure> {
+    let mut shown = Tags::of([tags::CLUBS.into()]);
+    let clubs = cards(db, ALL, &mut shown).await?;
+    Ok(Seen::new(ClubList { clubs }, shown))
+}
+
+pub(crate) async fn club(db: &mut SqliteConnection, id: i64) -> Result<Seen<ClubPage>, Failure> {
+    let mut shown = Tags::default();
+    let club = club_row(db, id, &mut shown).await?;
+    let members = member_rows(db, id, &mut shown).await?;
+    let teams = team_rows(db, id, &mut shown).await?;
+    shown.add(tags::club_results(id));
+    let results = results::read(db, results::OF_CLUB, id, &mut shown).await?;
+    let stats = stats(&members, &teams, &results);
+    Ok(Seen::new(
+        ClubPage {
+            club,
+            stats,
+            members,
+            teams,
+            results,
+        },
+        shown,
+    ))
+}
+
+pub(crate) async fn members(
+    db: &mut SqliteConnection,
+    id: i64,
+) -> Result<Seen<MemberPage>, Failure> {
+    let mut shown = Tags::default();
+    let club = club_row(db, id, &mut shown).await?;
+    let members = member_rows(db, id, &mut shown).await?;
+    Ok(Seen::new(MemberPage { club, members }, shown))
+}
+
+/// The role of a user in a club that exists.
+pub(crate) async fn membership(
+    db: &mut SqliteConnection,
+    club: i64,
+    user: i64,
+) -> Result<Option<String>, Failure> {
+    club_row(db, club, &mut Tags::default()).await?;
+    let role =
+        sqlx::query_scalar("SELECT role FROM club_members WHERE club_id = ? AND user_id = ?")
+            .bind(club)
+            .bind(user)
+            .fetch_optional(db)
+            .await?;
+    Ok(role)
+}
+
+pub(crate) async fn team(db: &mut SqliteConnection, id: i64) -> Result<Seen<TeamPage>, Failure> {
+    let team: Option<Team> = sqlx::query_as("SELECT * FROM teams WHERE id = ?")
+        .bind(id)
+        .fetch_optional(&mut *db)
+        .await?;
+    let team = team.ok_or_else(|| Failure::missing(tags::team(id)))?;
+    let mut shown = Tags::of([tags::team(id), tags::team_results(id)]);
+    let club = club_row(db, team.club_id, &mut shown).await?;
+    let results = results::read(db, results::OF_TEAM, id, &mut shown).await?;
+    Ok(Seen::new(
+        TeamPage {
+            team,
+            club,
+            results,
+        },
+        shown,
+    ))
+}
+
+async fn club_row(db: &mut SqliteConnection, id: i64, shown: &mut Tags) -> Result<Club, Failure> {
+    let club: Option<Club> = sqlx::query_as("SELECT * FROM clubs WHERE id = ?")
+        .bind(id)
+        .fetch_optional(db)
+        .await?;
+    shown.add(tags::club(id));
+    club.ok_or_else(|| Failure::missing(tags::club(id)))
+}
+
+async fn member_rows(
+    db: &mut SqliteConnection,
+    club: i64,
+    shown: &mut Tags,
+) -> Result<Vec<ClubMember>, Failure> {
+    let members: Vec<ClubMember> = sqlx::query_as(
+        "SELECT m.id, m.club_id, c.name AS club_name, m.user_id, u.username, \
+         u.name AS user_name, m.role FROM club_members m JOIN clubs c ON c.id = m.club_id \
+         JOIN users u ON u.id = m.user_id WHERE m.club_id = ? ORDER BY m.id",
+    )
+    .bind(club)
+    .fetch_all(db)
+    .await?;
+    shown.add(tags::club_members(club));
+    for member in &members {
+        shown.add(tags::user(member.user_id));
+    }
+    Ok(members)
+}
+
+async fn team_rows(
+    db: &mut SqliteConnection,
+    club: i64,
+    shown: &mut Tags,
+) -> Result<Vec<Team>, Failure> {
+    let teams: Vec<Team> = sqlx::query_as("SELECT * FROM teams WHERE club_id = ? ORDER BY id")
+        .bind(club)
+        .fetch_all(db)
+        .await?;
+    shown.add(tags::club_teams(club));
+    for team in &teams {
+        shown.add(tags::team(team.id));
+    }
+    Ok(teams)
+}
+
+fn stats(members: &[ClubMember], teams: &[Team], results: &[EventParticipation]) -> ClubStats {
+    let within = |place: i64| {
+        results
+            .iter()
+            .filter(|entry| entry.fields.position.is_some_and(|at| at <= place))
+            .count()
+    };
+    ClubStats {
+        members: members.len(),
+        teams: teams.len(),
+        starts: results
+            .iter()
+            .filter(|entry| entry.fields.status != "entered")
+            .count(),
+        podiums: within(3),
+        wins: within(1),
+    }
+}

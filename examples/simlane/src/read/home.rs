@@ -1,0 +1,54 @@
+//! The front page: how much there is, and what the editors feature.
+//!
+//! Featured rows are chosen by a column that no write changes. A "next five
+//! races" would depend on every event's date, and so on every event.
+
+use serde::Serialize;
+use sqlx::{FromRow, SqliteConnection};
+
+use super::clubs::{self, ClubCard};
+use super::{Seen, events};
+use crate::failure::Failure;
+use crate::model::{Event, Series};
+use crate::tags::{self, Tags};
+
+#[derive(Debug, Serialize)]
+pub(crate) struct HomePage {
+    counts: Counts,
+    events: Vec<Event>,
+    clubs: Vec<ClubCard>,
+    series: Vec<Series>,
+}
+
+#[derive(Debug, Serialize, FromRow)]
+struct Counts {
+    clubs: i64,
+    teams: i64,
+    drivers: i64,
+    events: i64,
+}
+
+pub(crate) async fn home(db: &mut SqliteConnection) -> Result<Seen<HomePage>, Failure> {
+    let counted = [tags::CLUBS, tags::TEAMS, tags::PROFILES, tags::EVENTS];
+    let mut shown = Tags::of(counted.map(Into::into));
+    let counts = sqlx::query_as(
+        "SELECT (SELECT count(*) FROM clubs) AS clubs, (SELECT count(*) FROM teams) AS teams, \
+         (SELECT count(*) FROM profiles) AS drivers, (SELECT count(*) FROM events) AS events",
+    )
+    .fetch_one(&mut *db)
+    .await?;
+    let events = events::rows(db, events::FEATURED, None, &mut shown).await?;
+    let clubs = clubs::cards(db, clubs::FEATURED, &mut shown).await?;
+    let series = sqlx::query_as("SELECT * FROM series ORDER BY id")
+        .fetch_all(db)
+        .await?;
+    Ok(Seen::new(
+        HomePage {
+            counts,
+            events,
+            clubs,
+            series,
+        },
+        shown,
+    ))
+}

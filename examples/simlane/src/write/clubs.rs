@@ -1,0 +1,178 @@
+//! Clubs and their members.
+
+use sqlx::{SqliteConnection, SqlitePool};
+
+use super::{Draft, Written, begin, cascade};
+use crate::changes::{Change, Kind, Row, commit};
+use crate::failure::Failure;
+use crate::model::{Club, ClubFields, ClubMember, MemberFields};
+use crate::tags;
+
+pub(crate) async fn create_club(db: &SqlitePool, draft: Draft) -> Result<Written<Club>, Failure> {
+    let fields: ClubFields = draft.fields()?;
+    let mut tx = begin(db).await?;
+    let id = sqlx::query(
+        "INSERT INTO clubs (name, words, tagline, description, country, founded) \
+         VALUES (?, ?, ?, ?, ?, ?)",
+    )
+    .bind(&fields.name)
+    .bind(tags::words(&fields.name))
+    .bind(&fields.tagline)
+    .bind(&fields.description)
+    .bind(&fields.country)
+    .bind(fields.founded)
+    .execute(&mut *tx)
+    .await?
+    .last_insert_rowid();
+    let change = Change::new(Kind::Created, Row::Club { id }).found_by(&fields.name);
+    Ok(Written {
+        row: Club { id, fields },
+        touched: commit(tx, &[change]).await?,
+    })
+}
+
+pub(crate) async fn patch_club(
+    db: &SqlitePool,
+    id: i64,
+    draft: Draft,
+) -> Result<Written<Club>, Failure> {
+    let mut tx = begin(db).await?;
+    let before = club(&mut tx, id).await?.fields;
+    let fields = draft.merged_into(&before)?;
+    sqlx::query(
+        "UPDATE clubs SET name = ?, words = ?, tagline = ?, description = ?, country = ?, \
+         founded = ? WHERE id = ?",
+    )
+    .bind(&fields.name)
+    .bind(tags::words(&fields.name))
+    .bind(&fields.tagline)
+    .bind(&fields.description)
+    .bind(&fields.country)
+    .bind(fields.founded)
+    .bind(id)
+    .execute(&mut *tx)
+    .await?;
+    let change = super::updated(Row::Club { id }, &before, &fields);
+    Ok(Written {
+        row: Club { id, fields },
+        touched: commit(tx, &[change]).await?,
+    })
+}
+
+pub(crate) async fn delete_club(db: &SqlitePool, id: i64) -> Result<Written<()>, Failure> {
+    let mut tx = begin(db).await?;
+    club(&mut tx, id).await?;
+    let mut changes = cascade::teams_of_club(&mut tx, id).await?;
+    changes.extend(cascade::members_of_club(&mut tx, id).await?);
+    sqlx::query("DELETE FROM clubs WHERE id = ?")
+        .bind(id)
+        .execute(&mut *tx)
+        .await?;
+    changes.push(Change::new(Kind::Deleted, Row::Club { id }));
+    Ok(Written {
+        row: (),
+        touched: commit(tx, &changes).await?,
+    })
+}
+
+/// Adds the user whose name is in `username`.
+pub(crate) async fn add_member(
+    db: &SqlitePool,
+    club_id: i64,
+    mut draft: Draft,
+) -> Result<Written<ClubMember>, Failure> {
+    let username: String = draft.need("username")?;
+    let fields: MemberFields = draft.fields()?;
+    let mut tx = begin(db).await?;
+    club(&mut tx, club_id).await?;
+    let user: Option<i64> = sqlx::query_scalar("SELECT id FROM users WHERE username = ?")
+        .bind(&username)
+        .fetch_optional(&mut *tx)
+        .await?;
+    let user = user.ok_or_else(|| Failure::invalid("username", "nobody has this name"))?;
+    let id = sqlx::query("INSERT INTO club_members (club_id, user_id, role) VALUES (?, ?, ?)")
+        .bind(club_id)
+        .bind(user)
+        .bind(&fields.role)
+        .execute(&mut *tx)
+        .await?
+        .last_insert_rowid();
+    let row = member(&mut tx, club_id, id).await?;
+    let change = Change::new(
+        Kind::Created,
+        Row::ClubMember {
+            club: club_id,
+            user,
+        },
+    );
+    Ok(Written {
+        row,
+        touched: commit(tx, &[change]).await?,
+    })
+}
+
+pub(crate) async fn patch_member(
+    db: &SqlitePool,
+    club: i64,
+    id: i64,
+    draft: Draft,
+) -> Result<Written<ClubMember>, Failure> {
+    let mut tx = begin(db).await?;
+    let mut row = member(&mut tx, club, id).await?;
+    row.fields = draft.merged_into(&row.fields)?;
+    sqlx::query("UPDATE club_members SET role = ? WHERE id = ?")
+        .bind(&row.fields.role)
+        .bind(id)
+        .execute(&mut *tx)
+        .await?;
+    let change = Change::new(
+        Kind::Updated,
+        Row::ClubMember {
+            club,
+            user: row.user_id,
+        },
+    );
+    Ok(Written {
+        row,
+        touched: commit(tx, &[change]).await?,
+    })
+}
+
+pub(crate) async fn remove_member(
+    db: &SqlitePool,
+    club: i64,
+    id: i64,
+) -> Result<Written<()>, Failure> {
+    let mut tx = begin(db).await?;
+    let user = member(&mut tx, club, id).await?.user_id;
+    sqlx::query("DELETE FROM club_members WHERE id = ?")
+        .bind(id)
+        .execute(&mut *tx)
+        .await?;
+    let change = Change::new(Kind::Deleted, Row::ClubMember { club, user });
+    Ok(Written {
+        row: (),
+        touched: commit(tx, &[change]).await?,
+    })
+}
+
+pub(super) async fn club(db: &mut SqliteConnection, id: i64) -> Result<Club, Failure> {
+    let row = sqlx::query_as("SELECT * FROM clubs WHERE id = ?")
+        .bind(id)
+        .fetch_optional(db)
+        .await?;
+    row.ok_or_else(|| Failure::missing(tags::club(id)))
+}
+
+async fn member(db: &mut SqliteConnection, club: i64, id: i64) -> Result<ClubMember, Failure> {
+    let row = sqlx::query_as(
+        "SELECT m.id, m.club_id, c.name AS club_name, m.user_id, u.username, \
+         u.name AS user_name, m.role FROM club_members m JOIN clubs c ON c.id = m.club_id \
+         JOIN users u ON u.id = m.user_id WHERE m.club_id = ? AND m.id = ?",
+    )
+    .bind(club)
+    .bind(id)
+    .fetch_optional(db)
+    .await?;
+    row.ok_or_else(|| Failure::missing(tags::club_members(club)))
+}

@@ -1,0 +1,149 @@
+//! Drivers: profiles in a simulator.
+
+use sqlx::{SqliteConnection, SqlitePool};
+
+use super::{Draft, Written, begin, cascade, must_exist, updated};
+use crate::changes::{Change, Kind, Row, commit};
+use crate::failure::Failure;
+use crate::model::{ProfileFields, SIMULATORS, SimProfile};
+use crate::tags;
+
+pub(crate) async fn create_driver(
+    db: &SqlitePool,
+    mut draft: Draft,
+) -> Result<Written<SimProfile>, Failure> {
+    let (simulator, id): (String, String) = (draft.need("simulator")?, draft.need("id")?);
+    check_address(&simulator, &id)?;
+    let user_id: Option<i64> = draft.take("user_id")?;
+    let fields: ProfileFields = draft.fields()?;
+    let mut tx = begin(db).await?;
+    if let Some(user) = user_id {
+        must_exist(
+            &mut tx,
+            "SELECT id FROM users WHERE id = ?",
+            user,
+            "user_id",
+        )
+        .await?;
+    }
+    let row = sqlx::query(
+        "INSERT INTO profiles (simulator, id, user_id, name, words, country, rating, incidents, \
+         starts, podiums, wins) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(&simulator)
+    .bind(&id)
+    .bind(user_id)
+    .bind(&fields.name)
+    .bind(tags::words(&fields.name))
+    .bind(&fields.country)
+    .bind(fields.rating)
+    .bind(fields.incidents)
+    .bind(fields.starts)
+    .bind(fields.podiums)
+    .bind(fields.wins)
+    .execute(&mut *tx)
+    .await?
+    .last_insert_rowid();
+    let driver = SimProfile {
+        row,
+        simulator,
+        id,
+        user_id,
+        fields,
+    };
+    let change = Change::new(Kind::Created, changed(&driver)).found_by(&driver.fields.name);
+    Ok(Written {
+        row: driver,
+        touched: commit(tx, &[change]).await?,
+    })
+}
+
+pub(crate) async fn patch_driver(
+    db: &SqlitePool,
+    simulator: &str,
+    id: &str,
+    draft: Draft,
+) -> Result<Written<SimProfile>, Failure> {
+    let mut tx = begin(db).await?;
+    let mut row = driver(&mut tx, simulator, id).await?;
+    let fields: ProfileFields = draft.merged_into(&row.fields)?;
+    sqlx::query(
+        "UPDATE profiles SET name = ?, words = ?, country = ?, rating = ?, incidents = ?, \
+         starts = ?, podiums = ?, wins = ? WHERE \"row\" = ?",
+    )
+    .bind(&fields.name)
+    .bind(tags::words(&fields.name))
+    .bind(&fields.country)
+    .bind(fields.rating)
+    .bind(fields.incidents)
+    .bind(fields.starts)
+    .bind(fields.podiums)
+    .bind(fields.wins)
+    .bind(row.row)
+    .execute(&mut *tx)
+    .await?;
+    let change = updated(changed(&row), &row.fields, &fields);
+    row.fields = fields;
+    Ok(Written {
+        row,
+        touched: commit(tx, &[change]).await?,
+    })
+}
+
+pub(crate) async fn delete_driver(
+    db: &SqlitePool,
+    simulator: &str,
+    id: &str,
+) -> Result<Written<()>, Failure> {
+    let mut tx = begin(db).await?;
+    let row = driver(&mut tx, simulator, id).await?;
+    let mut changes = cascade::entries(&mut tx, cascade::OF_DRIVER, row.row).await?;
+    sqlx::query("DELETE FROM profiles WHERE \"row\" = ?")
+        .bind(row.row)
+        .execute(&mut *tx)
+        .await?;
+    changes.push(Change::new(Kind::Deleted, changed(&row)));
+    Ok(Written {
+        row: (),
+        touched: commit(tx, &changes).await?,
+    })
+}
+
+pub(super) async fn driver(
+    db: &mut SqliteConnection,
+    simulator: &str,
+    id: &str,
+) -> Result<SimProfile, Failure> {
+    let row = sqlx::query_as("SELECT * FROM profiles WHERE simulator = ? AND id = ?")
+        .bind(simulator)
+        .bind(id)
+        .fetch_optional(db)
+        .await?;
+    row.ok_or_else(|| Failure::missing(tags::profile(simulator, id)))
+}
+
+fn changed(driver: &SimProfile) -> Row {
+    Row::SimProfile {
+        simulator: driver.simulator.clone(),
+        id: driver.id.clone(),
+        user: driver.user_id,
+    }
+}
+
+/// Both halves of the address become part of a URL and of a tag.
+fn check_address(simulator: &str, id: &str) -> Result<(), Failure> {
+    if !SIMULATORS.contains(&simulator) {
+        let known = format!("must be one of {}", SIMULATORS.join(", "));
+        return Err(Failure::invalid("simulator", known));
+    }
+    let plain = id
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    if id.is_empty() || id.len() > 32 || !plain {
+        return Err(Failure::invalid(
+            "id",
+            "must be 1 to 32 of letters, digits, - and _",
+        ));
+    }
+    Ok(())
+}

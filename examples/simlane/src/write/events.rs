@@ -1,0 +1,108 @@
+//! Events.
+
+use sqlx::{SqliteConnection, SqlitePool};
+
+use super::{Draft, Fields, Written, begin, cascade, must_exist, updated};
+use crate::changes::{Change, Kind, Row, commit};
+use crate::failure::Failure;
+use crate::model::{Event, EventFields};
+use crate::tags;
+
+pub(crate) async fn create_event(
+    db: &SqlitePool,
+    mut draft: Draft,
+) -> Result<Written<Event>, Failure> {
+    let series: i64 = draft.need("series_id")?;
+    let fields: EventFields = draft.fields()?;
+    let mut tx = begin(db).await?;
+    must_exist(
+        &mut tx,
+        "SELECT id FROM series WHERE id = ?",
+        series,
+        "series_id",
+    )
+    .await?;
+    let id = sqlx::query(
+        "INSERT INTO events (series_id, name, words, track, starts_at, laps, status) \
+         VALUES (?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(series)
+    .bind(&fields.name)
+    .bind(fields.text().map(|text| tags::words(&text)))
+    .bind(&fields.track)
+    .bind(&fields.starts_at)
+    .bind(fields.laps)
+    .bind(&fields.status)
+    .execute(&mut *tx)
+    .await?
+    .last_insert_rowid();
+    let row = event(&mut tx, id).await?;
+    let mut change = Change::new(Kind::Created, Row::Event { id, series });
+    change.new_text = fields.text();
+    Ok(Written {
+        row,
+        touched: commit(tx, &[change]).await?,
+    })
+}
+
+pub(crate) async fn patch_event(
+    db: &SqlitePool,
+    id: i64,
+    draft: Draft,
+) -> Result<Written<Event>, Failure> {
+    let mut tx = begin(db).await?;
+    let mut row = event(&mut tx, id).await?;
+    let fields: EventFields = draft.merged_into(&row.fields)?;
+    sqlx::query(
+        "UPDATE events SET name = ?, words = ?, track = ?, starts_at = ?, laps = ?, status = ? \
+         WHERE id = ?",
+    )
+    .bind(&fields.name)
+    .bind(fields.text().map(|text| tags::words(&text)))
+    .bind(&fields.track)
+    .bind(&fields.starts_at)
+    .bind(fields.laps)
+    .bind(&fields.status)
+    .bind(id)
+    .execute(&mut *tx)
+    .await?;
+    let change = updated(
+        Row::Event {
+            id,
+            series: row.series_id,
+        },
+        &row.fields,
+        &fields,
+    );
+    row.fields = fields;
+    Ok(Written {
+        row,
+        touched: commit(tx, &[change]).await?,
+    })
+}
+
+pub(crate) async fn delete_event(db: &SqlitePool, id: i64) -> Result<Written<()>, Failure> {
+    let mut tx = begin(db).await?;
+    let series = event(&mut tx, id).await?.series_id;
+    let mut changes = cascade::entries(&mut tx, cascade::OF_EVENT, id).await?;
+    sqlx::query("DELETE FROM events WHERE id = ?")
+        .bind(id)
+        .execute(&mut *tx)
+        .await?;
+    changes.push(Change::new(Kind::Deleted, Row::Event { id, series }));
+    Ok(Written {
+        row: (),
+        touched: commit(tx, &changes).await?,
+    })
+}
+
+pub(super) async fn event(db: &mut SqliteConnection, id: i64) -> Result<Event, Failure> {
+    let row = sqlx::query_as(
+        "SELECT e.*, s.name AS series_name, s.simulator FROM events e \
+         JOIN series s ON s.id = e.series_id WHERE e.id = ?",
+    )
+    .bind(id)
+    .fetch_optional(db)
+    .await?;
+    row.ok_or_else(|| Failure::missing(tags::event(id)))
+}

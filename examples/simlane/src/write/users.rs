@@ -1,0 +1,37 @@
+//! Users, who can only change themselves.
+
+use sqlx::SqlitePool;
+
+use super::{Draft, Written, begin, updated};
+use crate::changes::{Row, commit};
+use crate::failure::Failure;
+use crate::model::{User, UserFields};
+use crate::tags;
+
+pub(crate) async fn patch_user(
+    db: &SqlitePool,
+    id: i64,
+    draft: Draft,
+) -> Result<Written<User>, Failure> {
+    let mut tx = begin(db).await?;
+    let row: Option<User> = sqlx::query_as("SELECT * FROM users WHERE id = ?")
+        .bind(id)
+        .fetch_optional(&mut *tx)
+        .await?;
+    let mut row = row.ok_or_else(|| Failure::missing(tags::user(id)))?;
+    let fields: UserFields = draft.merged_into(&row.fields)?;
+    sqlx::query("UPDATE users SET name = ?, email = ?, country = ?, bio = ? WHERE id = ?")
+        .bind(&fields.name)
+        .bind(&fields.email)
+        .bind(&fields.country)
+        .bind(&fields.bio)
+        .bind(id)
+        .execute(&mut *tx)
+        .await?;
+    let change = updated(Row::User { id }, &row.fields, &fields);
+    row.fields = fields;
+    Ok(Written {
+        row,
+        touched: commit(tx, &[change]).await?,
+    })
+}
