@@ -1,5 +1,5 @@
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{BTreeMap, HashMap, hash_map::Entry},
     fmt,
     future::Future,
     pin::Pin,
@@ -31,7 +31,8 @@ struct State<T, B> {
     phase: Phase<T>,
     /// How many followers there are, woken or not.
     followers: usize,
-    wakers: HashMap<u64, Waker>,
+    /// In the order in which they came to wait, which is the order in which they are woken.
+    wakers: BTreeMap<u64, Waker>,
     next_follower: u64,
     hook: Option<Hook>,
 }
@@ -161,7 +162,7 @@ impl<T, B> Flight<T, B> {
             basis,
             phase: Phase::Led,
             followers: 0,
-            wakers: HashMap::new(),
+            wakers: BTreeMap::new(),
             next_follower: 0,
             hook: None,
         };

@@ -29,7 +29,7 @@ pub struct Gathered {
 impl Dependencies {
     /// An empty collection for a computation that begins now, at `basis`.
     #[must_use]
-    pub const fn new(basis: Basis) -> Self {
+    pub fn new(basis: Basis) -> Self {
         let gathered = Gathered {
             basis,
             ids: Vec::new(),
