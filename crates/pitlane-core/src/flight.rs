@@ -319,8 +319,10 @@ impl<T: Clone, B> Future for Follower<T, B> {
                 if self.seat.is_none() {
                     state.next_follower += 1;
                 }
-                state.wakers.insert(seat, cx.waker().clone());
+                let replaced = state.wakers.insert(seat, cx.waker().clone());
                 drop(state);
+                // A waker may be the last hold on a task, and that task another follower.
+                drop(replaced);
                 self.seat = Some(seat);
                 Poll::Pending
             }

@@ -4,7 +4,8 @@
 use std::{
     future::{Future, poll_fn},
     pin::Pin,
-    task::Poll,
+    sync::Mutex,
+    task::{Context, Poll, Wake, Waker},
 };
 
 use loom::{
@@ -136,6 +137,29 @@ fn the_hook_runs_once_when_somebody_waits_and_never_when_nobody_does() {
     });
 }
 
+#[test]
+fn a_waker_that_owns_another_follower_is_dropped_outside_the_locks() {
+    model(2, || {
+        let airfield = Airfield::shared();
+        let leader = airfield.lead();
+        let mut follower = airfield.follow();
+        let owned = std::sync::Arc::new(Owner(Mutex::new(Some(airfield.follow()))));
+        let mut context = Context::from_waker(Waker::noop());
+        let waker = Waker::from(owned);
+        assert!(
+            Pin::new(&mut follower)
+                .poll(&mut Context::from_waker(&waker))
+                .is_pending()
+        );
+        drop(waker);
+        assert!(Pin::new(&mut follower).poll(&mut context).is_pending());
+        assert_eq!(leader.followers(), 1);
+        drop(follower);
+        drop(leader);
+        airfield.is_left_empty();
+    });
+}
+
 const KEY: Digest = Digest(1);
 const RESULT: u64 = 7;
 /// The result of the one leader that leaves a hook.
@@ -223,6 +247,13 @@ impl Airfield {
     fn is_left_empty(&self) {
         assert!(self.flights.is_empty(), "a flight is left behind");
     }
+}
+
+/// A task that is nothing but a wait.
+struct Owner(#[expect(dead_code, reason = "held to be dropped")] Mutex<Option<Follower<u64, ()>>>);
+
+impl Wake for Owner {
+    fn wake(self: std::sync::Arc<Self>) {}
 }
 
 /// Polls with a waker that stays; `None` when it has to wait.
