@@ -103,6 +103,7 @@ pub fn tags_of(change: &Change) -> Vec<String> {
         Row::ClubMember { club, user } => {
             touched.add(tags::club_members(*club));
             touched.add(tags::user_clubs(*user));
+            touched.add(tags::membership(*club, *user));
             touched.extend(Tags::of(list(tags::club_stats(*club))));
         }
         Row::Team { id, club } => {

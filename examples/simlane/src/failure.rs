@@ -27,10 +27,7 @@ pub(crate) enum Failure {
     SignIn,
     /// Signed in, but not allowed; the tags say whose change could allow it.
     #[error("{why}")]
-    Forbidden {
-        why: &'static str,
-        tags: Vec<String>,
-    },
+    Forbidden { why: String, tags: Vec<String> },
     /// The route exists, the method doesn't.
     #[error("this address does not answer that method")]
     Method,
@@ -95,7 +92,7 @@ impl IntoResponse for Failure {
         };
         let mut body = json!({ "error": { "kind": failed.kind, "message": failed.message } });
         if let Self::Invalid { field, .. } = &self {
-            body["error"]["field"] = json!(field);
+            body = json!({ "error": { "kind": failed.kind, "message": failed.message, "field": field } });
         }
         let mut response = (self.status(), Json(body)).into_response();
         response.extensions_mut().insert(failed);

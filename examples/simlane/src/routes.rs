@@ -168,7 +168,7 @@ async fn same_site(request: Request, next: Next) -> Result<Response, Failure> {
         .map(HeaderValue::as_bytes);
     if unsafe_method && !matches!(from, None | Some(b"same-origin" | b"none")) {
         return Err(Failure::Forbidden {
-            why: "this came from another site",
+            why: "this came from another site".to_owned(),
             tags: Vec::new(),
         });
     }

@@ -53,6 +53,11 @@ pub(crate) fn club_members(id: i64) -> String {
     format!("club:{id}:members")
 }
 
+/// Whether one person is in a club, and as what.
+pub(crate) fn membership(club: i64, user: i64) -> String {
+    format!("club:{club}:member:{user}")
+}
+
 pub(crate) fn club_teams(id: i64) -> String {
     format!("club:{id}:teams")
 }

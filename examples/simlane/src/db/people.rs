@@ -1,4 +1,8 @@
 //! The demo's people: users who can sign in, and drivers in the simulators.
+#![expect(
+    clippy::indexing_slicing,
+    reason = "indexes are taken modulo the length"
+)]
 
 use argon2::password_hash::PasswordHasher;
 use argon2::{Algorithm, Argon2, Params, Version};

@@ -1,4 +1,8 @@
 //! The demo's season: series, events, entries and results.
+#![expect(
+    clippy::indexing_slicing,
+    reason = "indexes are taken modulo the length"
+)]
 
 use sqlx::SqliteConnection;
 

@@ -14,7 +14,7 @@ use crate::changes::{TouchedTags, shown, touched};
 use crate::failure::Failure;
 use crate::model::User;
 use crate::write::Draft;
-use crate::{read, tags, write};
+use crate::{read, write};
 
 type Fields = Form<HashMap<String, String>>;
 
@@ -55,8 +55,8 @@ fn show_settings(page: &Page, form: Value, wrong: Option<String>) -> Result<Resp
 
 pub(crate) async fn manage(page: Page, Address(club): Address<i64>) -> Result<Response, Failure> {
     let mut db = page.db().await?;
-    must_manage(&mut *db, club, page.viewer()?).await?;
-    show_members(&page, &mut *db, club, None).await
+    must_manage(&mut db, club, page.viewer()?).await?;
+    show_members(&page, &mut db, club, None).await
 }
 
 /// Adds, changes or removes a member, as the form's `action` says.
@@ -117,16 +117,20 @@ async fn show_members(
     Ok(shown(response, seen.tags.into_vec()))
 }
 
-/// Only owners and managers manage. A refusal depends on the same list of
-/// members as the page would have.
+/// Only owners and managers manage. A refusal shows the club's name and the
+/// viewer's role, so it depends on both rows.
 async fn must_manage(db: Db<'_>, club: i64, viewer: &User) -> Result<(), Failure> {
-    let role = read::membership(db, club, viewer.id).await?;
-    if matches!(role.as_deref(), Some("owner" | "manager")) {
-        return Ok(());
-    }
-    let why = "only owners and managers of a club manage its members";
+    let seen = read::membership(db, club, viewer.id).await?;
+    let (club, role) = seen.data;
+    let role = match role.as_deref() {
+        Some("owner" | "manager") => return Ok(()),
+        Some(role) => format!("a {role}"),
+        None => "no member".to_owned(),
+    };
+    let name = club.fields.name;
+    let why = format!("only owners and managers change the members of {name}, and you are {role}");
     Err(Failure::Forbidden {
         why,
-        tags: vec![tags::club_members(club)],
+        tags: seen.tags.into_vec(),
     })
 }

@@ -117,20 +117,21 @@ pub(crate) async fn members(
     Ok(Seen::new(MemberPage { club, members }, shown))
 }
 
-/// The role of a user in a club that exists.
+/// A club, and the role that a user has in it.
 pub(crate) async fn membership(
     db: &mut SqliteConnection,
     club: i64,
     user: i64,
-) -> Result<Option<String>, Failure> {
-    club_row(db, club, &mut Tags::default()).await?;
+) -> Result<Seen<(Club, Option<String>)>, Failure> {
+    let mut shown = Tags::of([tags::membership(club, user)]);
+    let row = club_row(db, club, &mut shown).await?;
     let role =
         sqlx::query_scalar("SELECT role FROM club_members WHERE club_id = ? AND user_id = ?")
             .bind(club)
             .bind(user)
             .fetch_optional(db)
             .await?;
-    Ok(role)
+    Ok(Seen::new((row, role), shown))
 }
 
 pub(crate) async fn team(db: &mut SqliteConnection, id: i64) -> Result<Seen<TeamPage>, Failure> {

@@ -1,0 +1,11 @@
+//! The whole site over real sockets: each test starts a server of its own on
+//! a free port, with a fresh database.
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+mod api;
+mod client;
+mod consistency;
+mod crawl;
+mod pages;
+mod server;
+mod sessions;
