@@ -149,6 +149,10 @@ reasons! {
     SetCookie = "set-cookie",
     /// The response's status is not one that is stored.
     Status = "status",
+    /// The response says must-understand and its status code is not understood.
+    UnknownStatus = "unknown-status",
+    /// The response is informational, not final.
+    Informational = "informational",
     /// The response is a part of the content.
     PartialContent = "partial-content",
     /// The response is a 304, which has no content to store.

@@ -1,1 +1,39 @@
-//! pitlane.
+//! Tower layers that cache HTTP responses, and the data behind them.
+//!
+//! ```
+//! use std::time::Duration;
+//! use pitlane::{AnonymousCacheLayer, Caches};
+//!
+//! # fn main() -> Result<(), pitlane::Error> {
+//! let caches = Caches::builder().memory(64 << 20).build()?;
+//! let layer = AnonymousCacheLayer::new(&caches.get("default")?).ttl(Duration::from_secs(900));
+//! # let _ = layer;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The layers are generic over bodies, ask nothing of the inner service's error, and never fail
+//! a request: what goes wrong in the cache is a miss. [`CacheHint`] lets a handler name tags;
+//! [`Caches::invalidate`] ends everything that carries one.
+
+mod cache;
+mod clock;
+mod error;
+mod response;
+mod stats;
+
+pub use cache::{
+    Cache, Caches, CachesBuilder, Claim, Fill, Invalidated, Invalidation, MemoryUse, Owed, Scope,
+    Value, depend_on,
+};
+pub use clock::Clock;
+pub use error::{Error, ErrorKind};
+pub use pitlane_core::{
+    Key, KeyError, KeyErrorKind, Outcome, Position, Reason, Tag, TagKind, Timestamp,
+};
+pub use pitlane_policy::{Freshness, Profile};
+pub use response::{
+    Anonymous, AnonymousCacheLayer, Api, ApiCacheLayer, CacheHint, CacheLayer, General,
+    ResponseBody, ResponseCache, ResponseCacheLayer, ResponseFuture,
+};
+pub use stats::Count;

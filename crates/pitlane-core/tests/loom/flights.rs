@@ -102,6 +102,35 @@ fn a_leader_and_its_only_follower_that_drop_at_once_leave_nothing_behind() {
 }
 
 #[test]
+fn a_flight_that_its_leader_and_its_last_follower_drop_at_once_is_gone() {
+    model(3, || {
+        let airfield = Airfield::shared();
+        let leader = airfield.lead();
+        let follower = airfield.follow();
+        let dropper = thread::spawn(move || drop(follower));
+        airfield.end(leader, End::Drop);
+        dropper.join().unwrap();
+        airfield.is_left_empty();
+    });
+}
+
+#[test]
+fn a_follower_that_leaves_a_vacant_flight_does_not_clear_it_under_those_who_join() {
+    model(3, || {
+        let airfield = Airfield::shared();
+        let leader = airfield.lead();
+        let leaving = airfield.follow();
+        airfield.end(leader, End::Drop);
+        let first = airfield.run(|airfield| airfield.request(End::Land));
+        let second = airfield.run(|airfield| airfield.request(End::Land));
+        drop(leaving);
+        first.join().unwrap();
+        second.join().unwrap();
+        airfield.is_left_empty();
+    });
+}
+
+#[test]
 fn a_leader_that_lands_or_releases_while_others_join_leaves_nobody_waiting() {
     for end in [End::Land, End::Release] {
         model(2, move || {

@@ -1,0 +1,283 @@
+use std::{fmt, future::Future, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use pitlane_core::{
+    Basis, Dependencies, Digest, Followed, Joined, Key, Meta, Tag, TagId, TagKind, TagSet,
+    Timestamp,
+};
+use pitlane_policy::Freshness;
+
+use super::{
+    Cache, Scope,
+    entry::{Entry, Payload, Slot, Usable},
+    shared::{Flown, Lead},
+};
+
+/// After this many flights that ended without something usable a caller computes alone.
+const MAX_ROUNDS: usize = 4;
+
+/// What [`Cache::claim`] found.
+#[derive(Debug)]
+#[must_use]
+pub enum Claim {
+    /// A usable value.
+    Hit(Value),
+    /// Nothing: the caller computes, and others wait for it.
+    Fill(Fill),
+}
+
+/// A cached value.
+#[derive(Clone, Debug)]
+pub struct Value {
+    bytes: Bytes,
+    stale: bool,
+}
+
+impl Value {
+    /// The payload.
+    #[must_use]
+    pub const fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// Whether it is past its lifetime or softly invalidated, within the stale window.
+    #[must_use]
+    pub const fn is_stale(&self) -> bool {
+        self.stale
+    }
+}
+
+impl Cache {
+    /// A usable value, if one is stored: fresh, or stale within its window.
+    ///
+    /// The current [`Scope`] notes that it was used.
+    #[must_use]
+    pub fn get(&self, key: &Key) -> Option<Value> {
+        self.peek(&Place::of(self, key)).map(Found::take)
+    }
+
+    /// A usable value, or the right to compute it.
+    ///
+    /// At most one caller at a time holds the [`Fill`] for a key; the others wait for it, judge
+    /// its result as they would a hit, and take over when it is dropped without one. A value
+    /// that is stale is handed out as long as somebody else is computing a new one.
+    pub async fn claim(&self, key: &Key) -> Claim {
+        let place = Place::of(self, key);
+        for _ in 0..MAX_ROUNDS {
+            let found = self.peek(&place);
+            let found = match found {
+                Some(found) if !found.stale => return Claim::Hit(found.take()),
+                found => found,
+            };
+            let flights = &self.shared().flights;
+            let current = |basis: &Basis| self.shared().is_current(basis, &place.tags);
+            let follower = match flights.join(place.digest, self.basis(), current) {
+                Joined::Lead(lead) => return self.lead(place, Some(lead)),
+                Joined::Follow(follower) => follower,
+            };
+            if let Some(stale) = found {
+                return Claim::Hit(stale.take());
+            }
+            match follower.await {
+                Followed::Lead(lead) => return self.lead(place, Some(lead)),
+                Followed::Released => break,
+                Followed::Landed(_) => {}
+            }
+        }
+        self.lead(place, None)
+    }
+
+    /// Looks once more, because the flight before may have landed just now, and then lets the
+    /// caller compute.
+    fn lead(&self, place: Place, lead: Option<Lead>) -> Claim {
+        if let Some(found) = self.peek(&place).filter(|found| !found.stale) {
+            if let Some(lead) = lead {
+                lead.land(Flown::Entry(Arc::clone(&found.entry)));
+            }
+            return Claim::Hit(found.take());
+        }
+        let basis = self.basis();
+        if let Some(lead) = &lead {
+            lead.rebase(basis);
+        }
+        let (scope, dependencies) = Scope::begin(basis);
+        let outer = Scope::current();
+        let began = self.shared().clock.now();
+        let cache = self.clone();
+        Claim::Fill(Fill {
+            cache,
+            place,
+            lead,
+            scope,
+            dependencies,
+            outer,
+            began,
+        })
+    }
+
+    /// The position of a computation that begins now: the log's, or the older one of the
+    /// computation around it.
+    fn basis(&self) -> Basis {
+        Scope::current()
+            .basis()
+            .unwrap_or_else(|| self.shared().log.basis())
+    }
+
+    fn peek(&self, place: &Place) -> Option<Found> {
+        let Slot::Entry(entry) = self.tier().get(place.digest)? else {
+            return None;
+        };
+        if *entry.key != *place.key {
+            return None;
+        }
+        let Payload::Value(bytes) = &entry.payload else {
+            return None;
+        };
+        let stale = match entry.judge(&self.shared().log, self.shared().clock.now()) {
+            Usable::Fresh { .. } => false,
+            Usable::WhileRevalidate { .. } => true,
+            Usable::OnError { .. } | Usable::No(_) => return None,
+        };
+        let bytes = bytes.clone();
+        Some(Found {
+            entry,
+            bytes,
+            stale,
+        })
+    }
+}
+
+/// A usable entry that nobody has used yet.
+struct Found {
+    entry: Arc<Entry>,
+    bytes: Bytes,
+    stale: bool,
+}
+
+impl Found {
+    /// Uses the value: the current scope depends on it from here on.
+    fn take(self) -> Value {
+        Scope::current().depend(&self.entry.meta, !self.stale);
+        Value {
+            bytes: self.bytes,
+            stale: self.stale,
+        }
+    }
+}
+
+/// Where a value is stored and what invalidates it.
+struct Place {
+    key: Box<[u8]>,
+    digest: Digest,
+    tags: Vec<TagId>,
+}
+
+impl Place {
+    fn of(cache: &Cache, key: &Key) -> Self {
+        let log = &cache.shared().log;
+        let bytes = [&cache.key_prefix()[..], b"v", key.as_str().as_bytes()].concat();
+        let digest = log.hasher().digest_bytes(0, &bytes);
+        let ancestors = key
+            .ancestors()
+            .map(|path| log.tag_id(TagKind::Subtree, path));
+        let tags = ancestors.chain([cache.tag_id()]).collect();
+        Self {
+            key: bytes.into(),
+            digest,
+            tags,
+        }
+    }
+}
+
+/// Held by the one task that computes a value; dropping it hands the work on.
+#[must_use = "dropping a fill hands its work on"]
+pub struct Fill {
+    cache: Cache,
+    place: Place,
+    lead: Option<Lead>,
+    scope: Scope,
+    dependencies: Arc<Dependencies>,
+    outer: Scope,
+    began: Timestamp,
+}
+
+impl Fill {
+    /// Runs the computation, collecting what it takes from caches.
+    pub async fn run<F: Future>(&self, work: F) -> F::Output {
+        self.scope.clone().run(work).await
+    }
+
+    /// Stores what was computed for `ttl`, and hands it to everybody who waits.
+    pub fn store(self, value: impl Into<Bytes>, ttl: Duration) -> Value {
+        self.store_with(value, Freshness::new(ttl), [] as [Tag; 0])
+    }
+
+    /// Stores what was computed, with its stale windows and with tags of its own.
+    ///
+    /// A value made of something stale is handed back but not stored.
+    pub fn store_with<T: Into<Tag>>(
+        mut self,
+        value: impl Into<Bytes>,
+        freshness: Freshness,
+        tags: impl IntoIterator<Item = T>,
+    ) -> Value {
+        let bytes = value.into();
+        let gathered = self.dependencies.gathered();
+        let shared = Arc::clone(self.cache.shared());
+        let now = shared.clock.now();
+        let names = gathered
+            .names
+            .into_iter()
+            .chain(tags.into_iter().map(Into::into));
+        let implied: Vec<TagId> = self
+            .place
+            .tags
+            .iter()
+            .chain(&gathered.ids)
+            .copied()
+            .collect();
+        let entry = Arc::new(Entry {
+            key: self.place.key.clone(),
+            meta: Meta {
+                stored_at: now,
+                cost: now.since(self.began),
+                tags: TagSet::new(&shared.log, names, &implied),
+                stamp: pitlane_core::Stamp::new(gathered.basis),
+            },
+            freshness,
+            payload: Payload::Value(bytes.clone()),
+        });
+        self.outer.depend(&entry.meta, !gathered.stale);
+        let lead = self.lead.take();
+        if gathered.stale {
+            drop(lead);
+        } else {
+            self.cache
+                .tier()
+                .insert(self.place.digest, Slot::Entry(Arc::clone(&entry)));
+            if let Some(lead) = lead {
+                lead.land(Flown::Entry(entry));
+            }
+        }
+        Value {
+            bytes,
+            stale: gathered.stale,
+        }
+    }
+
+    /// Gives up without a value to share: whoever waits computes alone, all at once.
+    pub fn release(mut self) {
+        self.outer.absorb(&self.dependencies);
+        if let Some(lead) = self.lead.take() {
+            lead.release();
+        }
+    }
+}
+
+impl fmt::Debug for Fill {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fill")
+            .field("cache", &self.cache.name())
+            .finish_non_exhaustive()
+    }
+}

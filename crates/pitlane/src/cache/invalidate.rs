@@ -1,0 +1,158 @@
+use std::{fmt, mem, sync::Arc};
+
+use pitlane_core::{Key, Position, Tag, TagKind};
+
+use super::shared::Shared;
+use crate::error::Error;
+
+/// What became of an invalidation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+#[non_exhaustive]
+pub enum Invalidated {
+    /// It is in the log: no read that begins now returns anything older.
+    Applied {
+        /// Where it stands in the log.
+        position: Position,
+    },
+    /// It holds on this node at once and is owed to the others: the log can't be reached. The
+    /// queue is memory, so a crash of this process loses it.
+    Queued,
+}
+
+/// A set of things to invalidate together.
+///
+/// # Example
+///
+/// ```
+/// use pitlane::{Invalidation, Key};
+///
+/// let invalidation = Invalidation::default()
+///     .add_tag("clubs")
+///     .add_key(&Key::new("club").child(42))
+///     .add_url("http://example.org/clubs/42");
+/// assert_eq!(invalidation.len(), 3);
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct Invalidation {
+    tags: Vec<Tag>,
+    soft: bool,
+}
+
+impl Invalidation {
+    /// An invalidation of everything that carries one of `tags`.
+    pub fn tags<T: Into<Tag>>(tags: impl IntoIterator<Item = T>) -> Self {
+        Self {
+            tags: tags.into_iter().map(Into::into).collect(),
+            soft: false,
+        }
+    }
+
+    /// Everything that carries this tag.
+    pub fn add_tag(mut self, tag: impl Into<Tag>) -> Self {
+        self.tags.push(tag.into());
+        self
+    }
+
+    /// A key and everything below it, in whole segments.
+    pub fn add_key(self, key: &Key) -> Self {
+        self.add_tag(Tag::of(TagKind::Subtree, key.path()))
+    }
+
+    /// Every variant of one URL: scheme, host in lower case without a default port, path and
+    /// query exactly as requested (`http://example.org/clubs?page=2`).
+    pub fn add_url(self, url: &str) -> Self {
+        self.add_tag(Tag::of(TagKind::Uri, url))
+    }
+
+    /// Makes entries stale instead of unusable: stale-while-revalidate and stale-if-error may
+    /// still serve them.
+    pub const fn soft(mut self) -> Self {
+        self.soft = true;
+        self
+    }
+
+    /// How many things it names.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.tags.len()
+    }
+
+    /// Whether it names nothing.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.tags.is_empty()
+    }
+}
+
+impl Shared {
+    /// Appends and applies at once. It does not wait: an owed invalidation is made in `Drop`.
+    pub(crate) fn invalidate(&self, invalidation: &Invalidation) -> Invalidated {
+        let position = self.log.invalidate(&invalidation.tags, invalidation.soft);
+        Invalidated::Applied { position }
+    }
+}
+
+/// An invalidation that is owed from here on: a write is about to be committed.
+///
+/// Publish it once the write is known to have happened; [`Owed::cancel`] it only when the write
+/// is known *not* to have happened. Dropped in any other way (the handler was aborted, the
+/// connection broke, the commit's outcome is unknown) it is published all the same: an
+/// invalidation too many costs a miss, one too few serves old data.
+#[must_use = "an owed invalidation that is dropped at once is published at once"]
+pub struct Owed {
+    shared: Arc<Shared>,
+    invalidation: Invalidation,
+}
+
+impl Owed {
+    pub(crate) const fn new(shared: Arc<Shared>, invalidation: Invalidation) -> Self {
+        Self {
+            shared,
+            invalidation,
+        }
+    }
+
+    /// Adds what else the write turns out to touch.
+    pub fn add<T: Into<Tag>>(&mut self, tags: impl IntoIterator<Item = T>) {
+        self.invalidation
+            .tags
+            .extend(tags.into_iter().map(Into::into));
+    }
+
+    /// Publishes after the commit.
+    ///
+    /// # Errors
+    ///
+    /// None without Redis; a caller must be ready for them all the same.
+    #[expect(
+        clippy::unused_async,
+        reason = "with a log outside the process this waits for it"
+    )]
+    pub async fn publish(mut self) -> Result<Invalidated, Error> {
+        let invalidation = mem::take(&mut self.invalidation);
+        Ok(self.shared.invalidate(&invalidation))
+    }
+
+    /// Nothing was written.
+    pub fn cancel(mut self) {
+        self.invalidation = Invalidation::default();
+    }
+}
+
+impl Drop for Owed {
+    fn drop(&mut self) {
+        if !self.invalidation.is_empty() {
+            let _ = self.shared.invalidate(&self.invalidation);
+        }
+    }
+}
+
+impl fmt::Debug for Owed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Owed")
+            .field("invalidation", &self.invalidation)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,160 @@
+use std::hash::{BuildHasher, Hasher};
+
+use pitlane_core::Digest;
+use quick_cache::{OptionsBuilder, Weighter, sync};
+
+use super::entry::Slot;
+
+/// How much of a shard one entry may fill (quick_cache keeps the rest for its cold part).
+const USABLE: f64 = 0.9;
+/// What an entry may weigh beyond its body: key, headers, tags.
+const BESIDE_BODY: u64 = 64 << 10;
+/// A size to begin with; the tables grow with what is stored.
+const EXPECTED_WEIGHT: u64 = 4 << 10;
+const MAX_SHARDS: u64 = 256;
+
+/// The memory tier: bounded by the real weight of what it holds, in bytes.
+pub(crate) struct Memory {
+    tier: sync::Cache<Digest, Slot, ByWeight, Spread>,
+    limit: u64,
+    max_body: u64,
+}
+
+impl Memory {
+    /// A tier of `limit` bytes that can hold a body of `max_body`; `None` when it can't.
+    pub(crate) fn new(limit: u64, max_body: u64) -> Option<Self> {
+        let shards = shards(limit, max_body)?;
+        let items = usize::try_from(limit / EXPECTED_WEIGHT).unwrap_or(usize::MAX);
+        let options = OptionsBuilder::new()
+            .weight_capacity(limit)
+            .estimated_items_capacity(items.clamp(32 * shards, 1 << 20))
+            .shards(shards)
+            .hot_allocation(USABLE)
+            .build()
+            .ok()?;
+        let tier =
+            sync::Cache::with_options(options, ByWeight, Spread, sync::DefaultLifecycle::default());
+        Some(Self {
+            tier,
+            limit,
+            max_body,
+        })
+    }
+
+    pub(crate) fn get(&self, digest: Digest) -> Option<Slot> {
+        self.tier.get(&digest)
+    }
+
+    /// Whether something is there, without counting as a use.
+    pub(crate) fn contains(&self, digest: Digest) -> bool {
+        self.tier.contains_key(&digest)
+    }
+
+    pub(crate) fn insert(&self, digest: Digest, slot: Slot) {
+        self.tier.insert(digest, slot);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.tier.len()
+    }
+
+    pub(crate) fn weight(&self) -> u64 {
+        self.tier.weight()
+    }
+
+    pub(crate) const fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    pub(crate) const fn max_body(&self) -> u64 {
+        self.max_body
+    }
+}
+
+/// The largest power of two such that the largest body still fits one shard.
+fn shards(limit: u64, max_body: u64) -> Option<usize> {
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a limit in bytes is far below 2^52"
+    )]
+    let usable = (limit as f64 * USABLE) as u64;
+    let fit = usable / max_body.saturating_add(BESIDE_BODY);
+    let shards = 1 << fit.min(MAX_SHARDS).checked_ilog2()?;
+    Some(shards)
+}
+
+#[derive(Clone, Debug)]
+struct ByWeight;
+
+impl Weighter<Digest, Slot> for ByWeight {
+    fn weight(&self, _: &Digest, slot: &Slot) -> u64 {
+        u64::try_from(slot.weight()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Digests are keyed and well spread already: one multiplication-free fold is a hash.
+#[derive(Clone)]
+struct Spread;
+
+impl BuildHasher for Spread {
+    type Hasher = Fold;
+
+    fn build_hasher(&self) -> Fold {
+        Fold(0)
+    }
+}
+
+#[derive(Debug)]
+struct Fold(u64);
+
+impl Hasher for Fold {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u128(&mut self, digest: u128) {
+        let [a, b, c, d, e, f, g, h, ..] = digest.to_le_bytes();
+        self.0 = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+    }
+}
+
+impl std::fmt::Debug for Memory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Memory")
+            .field("limit", &self.limit)
+            .field("weight", &self.weight())
+            .field("entries", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(limit: u64, max_body: u64, expected: Option<usize>) {
+        assert_eq!(
+            shards(limit, max_body),
+            expected,
+            "limit {limit}, max body {max_body}"
+        );
+    }
+
+    #[test]
+    fn the_largest_body_fits_one_shard() {
+        check(256 << 20, 8 << 20, Some(16));
+        check(64 << 20, 8 << 20, Some(4));
+        check(8 << 20, 8 << 20, None);
+        check(1 << 40, 1 << 20, Some(256));
+        check(0, 0, None);
+    }
+}

@@ -1,0 +1,140 @@
+//! Named caches, the registry that holds them, and what can be done with one directly.
+
+mod caches;
+mod config;
+mod entry;
+mod fill;
+mod invalidate;
+mod memory;
+mod scope;
+mod shared;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use pitlane_core::{TagId, TagKind};
+
+pub use caches::{Caches, CachesBuilder};
+pub use fill::{Claim, Fill, Value};
+pub use invalidate::{Invalidated, Invalidation, Owed};
+pub use scope::{Scope, depend_on};
+
+pub(crate) use entry::{Entry, Marker, MarkerKind, Payload, Slot, Usable};
+pub(crate) use scope::{poll_in, run_in};
+pub(crate) use shared::{Flown, Lead, Shared};
+
+use crate::stats::{Count, Stats};
+use memory::Memory;
+
+/// A named cache: a handle that is cheap to clone.
+///
+/// State lives here and not in the layers, because frameworks clone layers per route.
+#[derive(Clone)]
+pub struct Cache {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    name: Box<str>,
+    number: u16,
+    settings: Settings,
+    memory: Arc<Memory>,
+    shared: Arc<Shared>,
+    stats: Stats,
+}
+
+/// What is configured for one cache.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Settings {
+    pub(crate) ttl: Option<Duration>,
+    pub(crate) stale_while_revalidate: Option<Duration>,
+    pub(crate) stale_if_error: Option<Duration>,
+    /// A limit of its own, in bytes, taken out of the shared one.
+    pub(crate) memory: Option<u64>,
+    pub(crate) version: u32,
+}
+
+impl Cache {
+    /// The cache's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.inner.name
+    }
+
+    /// How often requests were answered how, and why, since the start.
+    #[must_use]
+    pub fn counts(&self) -> Vec<Count> {
+        self.inner.stats.counts()
+    }
+
+    /// How computations of answers ended since the start: [`Reason::Stored`](crate::Reason), or
+    /// why an answer that might have been stored was not.
+    #[must_use]
+    pub fn fills(&self) -> Vec<(pitlane_core::Reason, u64)> {
+        self.inner.stats.fills()
+    }
+
+    /// What the memory tier that this cache lives in holds now: entries and their weight in
+    /// bytes. Caches without a limit of their own share one tier.
+    #[must_use]
+    pub fn memory(&self) -> MemoryUse {
+        let memory = &self.inner.memory;
+        MemoryUse {
+            entries: memory.len(),
+            bytes: memory.weight(),
+            limit: memory.limit(),
+        }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.inner.shared
+    }
+
+    pub(crate) fn tier(&self) -> &Memory {
+        &self.inner.memory
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+
+    pub(crate) fn stats(&self) -> &Stats {
+        &self.inner.stats
+    }
+
+    /// What every key of this cache begins with: its number and its version.
+    pub(crate) fn key_prefix(&self) -> [u8; 6] {
+        let [a, b] = self.inner.number.to_be_bytes();
+        let [c, d, e, f] = self.inner.settings.version.to_be_bytes();
+        [a, b, c, d, e, f]
+    }
+
+    /// The tag that all entries of this cache carry.
+    pub(crate) fn tag_id(&self) -> TagId {
+        self.inner
+            .shared
+            .log
+            .tag_id(TagKind::Cache, &self.inner.name)
+    }
+}
+
+impl fmt::Debug for Cache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache")
+            .field("name", &self.inner.name)
+            .field("settings", &self.inner.settings)
+            .field("memory", &self.inner.memory)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a memory tier holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MemoryUse {
+    /// How many entries and markers.
+    pub entries: usize,
+    /// What they weigh, in bytes.
+    pub bytes: u64,
+    /// What they may weigh, in bytes.
+    pub limit: u64,
+}

@@ -1,0 +1,102 @@
+use std::{future::Future, sync::Arc};
+
+use pitlane_core::{Basis, Dependencies, Meta, Tag};
+use tokio::task::futures::TaskLocalFuture;
+
+tokio::task_local! {
+    static CURRENT: Arc<Dependencies>;
+}
+
+/// What the current computation is made of.
+///
+/// The layers open a scope around every handler whose answer may be stored; what the handler
+/// takes from a [`Cache`](super::Cache) is collected in it, so that an entry carries the tags of
+/// everything it shows and never looks fresher than its oldest part. Spawned tasks do not
+/// inherit it: pass it on.
+///
+/// # Example
+///
+/// ```
+/// # async fn load() {}
+/// # async fn handler() {
+/// let scope = pitlane::Scope::current();
+/// let loaded = tokio::spawn(async move { scope.run(load()).await });
+/// # let _ = loaded.await;
+/// # }
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct Scope(Option<Arc<Dependencies>>);
+
+impl Scope {
+    /// The scope that this code runs in; an empty one outside of any.
+    pub fn current() -> Self {
+        Self(CURRENT.try_with(Arc::clone).ok())
+    }
+
+    /// A scope for a computation that begins at `basis`.
+    pub(crate) fn begin(basis: Basis) -> (Self, Arc<Dependencies>) {
+        let dependencies = Arc::new(Dependencies::new(basis));
+        (Self(Some(Arc::clone(&dependencies))), dependencies)
+    }
+
+    /// Runs `work` in this scope.
+    pub async fn run<F: Future>(self, work: F) -> F::Output {
+        match self.0 {
+            Some(dependencies) => CURRENT.scope(dependencies, work).await,
+            None => work.await,
+        }
+    }
+
+    /// Whether anything is collected here.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Notes that the current computation shows what `entry` holds.
+    pub(crate) fn depend(&self, entry: &Meta, fresh: bool) {
+        if let Some(dependencies) = &self.0 {
+            dependencies.depend(entry, fresh);
+        }
+    }
+
+    /// The basis that a computation inside this scope must not be newer than.
+    pub(crate) fn basis(&self) -> Option<Basis> {
+        self.0.as_ref().map(|dependencies| dependencies.basis())
+    }
+
+    /// Takes over what an inner computation was made of, whether or not it was stored.
+    pub(crate) fn absorb(&self, inner: &Dependencies) {
+        if let Some(dependencies) = &self.0 {
+            dependencies.absorb(&inner.gathered());
+        }
+    }
+}
+
+/// Like [`Scope::run`] as a named future, for hand-written state machines.
+pub(crate) fn run_in<F>(scope: Arc<Dependencies>, work: F) -> TaskLocalFuture<Arc<Dependencies>, F>
+where
+    F: Future,
+{
+    CURRENT.scope(scope, work)
+}
+
+/// Runs synchronous work (one poll of a body) in a scope.
+pub(crate) fn poll_in<T>(scope: &Arc<Dependencies>, work: impl FnOnce() -> T) -> T {
+    CURRENT.sync_scope(Arc::clone(scope), work)
+}
+
+/// Adds tags to the response or value that is being computed.
+///
+/// Outside of a cached computation it does nothing.
+pub fn depend_on<T: Into<Tag>>(cache: &super::Cache, tags: impl IntoIterator<Item = T>) {
+    let Some(dependencies) = Scope::current().0 else {
+        return;
+    };
+    for tag in tags {
+        let tag = tag.into();
+        let id = tag.id(cache.shared().log.hasher());
+        dependencies.tag(tag, id);
+    }
+}

@@ -1,0 +1,256 @@
+use http::{HeaderMap, HeaderValue, Method, Uri, header, request::Parts};
+use pitlane_core::{Reason, Tag, TagId};
+use pitlane_policy::Profile;
+
+use super::{
+    key::{FORWARDED, Place, Target, request_key},
+    layer::Settings,
+};
+use crate::cache::Cache;
+
+/// Whether the cache has a part in a request.
+#[derive(Debug)]
+pub(crate) enum Admission {
+    /// None: it goes to the inner service as it is.
+    Bypass(Reason),
+    /// The answer may be in the cache.
+    Ask(Box<Ask>),
+}
+
+/// What is asked of the cache.
+#[derive(Debug)]
+pub(crate) struct Ask {
+    pub(crate) place: Place,
+    pub(crate) target: Target,
+    pub(crate) user: Option<String>,
+    pub(crate) scan: Scan,
+}
+
+impl Ask {
+    /// What an invalidation must name to end the answer, as far as that is known before it is
+    /// computed.
+    pub(crate) fn implied_tags(&self, cache: &Cache, uri: &Uri) -> Vec<TagId> {
+        let mut tags = self.target.implied_tags(cache, uri);
+        if let Some(user) = &self.user {
+            tags.push(Tag::new(format!("user:{user}")).id(cache.shared().log.hasher()));
+        }
+        tags
+    }
+}
+
+/// What one pass over the request's headers finds.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Scan {
+    pub(crate) head: bool,
+    pub(crate) authorized: bool,
+    pub(crate) cookie: bool,
+    pub(crate) origin: bool,
+    pub(crate) conditional: bool,
+    pub(crate) directives: bool,
+    forwarded: bool,
+    body: bool,
+    refusal: Option<Reason>,
+}
+
+/// Decides whether a GET or HEAD request without a body may be answered from the cache.
+pub(crate) fn admit(settings: &Settings, parts: &Parts, body_is_empty: bool) -> Admission {
+    match ask(settings, parts, body_is_empty) {
+        Ok(ask) => Admission::Ask(Box::new(ask)),
+        Err(reason) => Admission::Bypass(reason),
+    }
+}
+
+fn ask(settings: &Settings, parts: &Parts, body_is_empty: bool) -> Result<Ask, Reason> {
+    if !settings.enabled {
+        return Err(Reason::Disabled);
+    }
+    let head = parts.method == Method::HEAD;
+    if !head && parts.method != Method::GET {
+        return Err(Reason::Method);
+    }
+    let scan = Scan {
+        head,
+        ..scan(&parts.headers)
+    };
+    if let Some(reason) = scan.refusal {
+        return Err(reason);
+    }
+    if scan.body || !body_is_empty {
+        return Err(Reason::RequestBody);
+    }
+    if parts.uri.query().is_some_and(overrides_method) {
+        return Err(Reason::MethodOverride);
+    }
+    let user = identify(settings, parts, scan)?;
+    let target = Target::of(parts).ok_or(Reason::Host)?;
+    let prefix = settings.cache.key_prefix();
+    let headers = &settings.key_headers;
+    let key = request_key(
+        prefix,
+        &target,
+        parts,
+        scan.forwarded,
+        headers,
+        user.as_deref(),
+    )
+    .ok_or(Reason::KeyTooLong)?;
+    Ok(Ask {
+        place: Place::new(&settings.cache, key),
+        target,
+        user,
+        scan,
+    })
+}
+
+/// Who may be answered: a known user with an entry of their own, or nobody in particular.
+fn identify(settings: &Settings, parts: &Parts, scan: Scan) -> Result<Option<String>, Reason> {
+    if let Some(user_of) = &settings.per_user {
+        return user_of(parts).map(Some).ok_or(Reason::NoUser);
+    }
+    if settings.profile == Profile::Rfc {
+        return Ok(None);
+    }
+    if scan.authorized {
+        return Err(Reason::Authorization);
+    }
+    if scan.cookie && !only_harmless_cookies(&parts.headers, &settings.harmless_cookies) {
+        return Err(Reason::Cookie);
+    }
+    Ok(None)
+}
+
+fn scan(headers: &HeaderMap) -> Scan {
+    let mut scan = Scan::default();
+    for (name, value) in headers {
+        match name.as_str() {
+            "authorization" | "proxy-authorization" => scan.authorized = true,
+            "cookie" => scan.cookie = true,
+            "origin" => scan.origin = true,
+            "cache-control" | "pragma" => scan.directives = true,
+            "if-none-match" | "if-modified-since" | "if-match" | "if-unmodified-since" => {
+                scan.conditional = true;
+            }
+            "content-length" => scan.body |= value != HeaderValue::from_static("0"),
+            "transfer-encoding" => scan.body = true,
+            "upgrade" => scan.refusal = Some(Reason::Upgrade),
+            "range" => scan.refusal = Some(Reason::Range),
+            "x-original-url" | "x-rewrite-url" | "x-original-uri" => {
+                scan.refusal = Some(Reason::UriOverride);
+            }
+            "x-http-method-override" | "x-http-method" | "x-method-override" => {
+                scan.refusal = Some(Reason::MethodOverride);
+            }
+            other => scan.forwarded |= is_forwarding(other),
+        }
+    }
+    scan
+}
+
+fn is_forwarding(name: &str) -> bool {
+    // Few requests have any of them: look at the first letter before comparing.
+    matches!(name.as_bytes().first(), Some(b'f' | b'x')) && FORWARDED.contains(&name)
+}
+
+/// `_method=` is how some frameworks tunnel other methods through forms.
+fn overrides_method(query: &str) -> bool {
+    query.contains("_method=")
+}
+
+fn only_harmless_cookies(headers: &HeaderMap, harmless: &[Box<str>]) -> bool {
+    headers.get_all(header::COOKIE).iter().all(|line| {
+        let Ok(line) = line.to_str() else {
+            return false;
+        };
+        line.split(';')
+            .map(str::trim)
+            .filter(|crumb| !crumb.is_empty())
+            .all(|crumb| {
+                let name = crumb
+                    .split_once('=')
+                    .map_or(crumb, |(name, _)| name.trim_end());
+                harmless.iter().any(|pattern| matches_cookie(pattern, name))
+            })
+    })
+}
+
+/// Cookie names tell letter case apart. A pattern may end in `*`.
+fn matches_cookie(pattern: &str, name: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(prefix) => name.starts_with(prefix),
+        None => name == pattern,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+    use crate::{AnonymousCacheLayer, Caches};
+
+    #[track_caller]
+    fn check(uri: &str, headers: &[(&str, &str)], expected: Option<Reason>) {
+        let cache = Caches::builder().build().unwrap().get("default").unwrap();
+        let layer = AnonymousCacheLayer::new(&cache).add_harmless_cookie("_ga*");
+        let layer = layer.add_harmless_cookie("theme");
+        let mut request = Request::builder().uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let found = ask(layer.settings(), &parts, true).err();
+        assert_eq!(found, expected, "{uri} {headers:?}");
+    }
+
+    #[test]
+    fn any_cookie_that_is_not_harmless_is_somebody() {
+        let cookie = Some(Reason::Cookie);
+        check("/", &[("cookie", "_ga=1; _ga_X=2; theme=dark")], None);
+        check("/", &[("cookie", "")], None);
+        check("/", &[("cookie", "session=1")], cookie);
+        check("/", &[("cookie", "theme=dark; session=1")], cookie);
+        check("/", &[("cookie", "THEME=dark")], cookie);
+        check("/", &[("cookie", "themes=dark")], cookie);
+        check(
+            "/",
+            &[("cookie", "theme=dark"), ("cookie", "session=1")],
+            cookie,
+        );
+        check("/", &[("cookie", "bare")], cookie);
+        check(
+            "/",
+            &[("authorization", "Bearer x")],
+            Some(Reason::Authorization),
+        );
+    }
+
+    #[test]
+    fn what_changes_a_requests_meaning_passes() {
+        check("/", &[], None);
+        check("/", &[("content-length", "0")], None);
+        check("/", &[("content-length", "5")], Some(Reason::RequestBody));
+        check(
+            "/",
+            &[("transfer-encoding", "chunked")],
+            Some(Reason::RequestBody),
+        );
+        check("/", &[("range", "bytes=0-0")], Some(Reason::Range));
+        check("/", &[("upgrade", "websocket")], Some(Reason::Upgrade));
+        check(
+            "/",
+            &[("x-original-url", "/admin")],
+            Some(Reason::UriOverride),
+        );
+        check(
+            "/",
+            &[("x-rewrite-url", "/admin")],
+            Some(Reason::UriOverride),
+        );
+        check(
+            "/",
+            &[("x-http-method-override", "DELETE")],
+            Some(Reason::MethodOverride),
+        );
+        check("/?a=1&_method=DELETE", &[], Some(Reason::MethodOverride));
+    }
+}

@@ -1,0 +1,102 @@
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue, header};
+use pitlane_policy::ResponseDirectives;
+
+use super::layer::Settings;
+
+/// Tells clients what the layer's form promises them. The handler's own words win, except that
+/// one user's answer is never left `public`.
+pub(crate) fn decorate(settings: &Settings, headers: &mut HeaderMap, credentialed: bool) {
+    if settings.per_user.is_some() {
+        return make_private(headers);
+    }
+    let Some(client_ttl) = settings.client_ttl else {
+        return;
+    };
+    if !headers.contains_key(header::CACHE_CONTROL) {
+        let value = if credentialed {
+            HeaderValue::from_static("private, no-cache")
+        } else {
+            public(client_ttl)
+        };
+        headers.insert(header::CACHE_CONTROL, value);
+    }
+    headers.append(
+        header::VARY,
+        HeaderValue::from_static("Cookie, Authorization"),
+    );
+}
+
+fn public(client_ttl: Duration) -> HeaderValue {
+    if client_ttl.is_zero() {
+        return HeaderValue::from_static("public, max-age=0, must-revalidate");
+    }
+    let text = format!("public, max-age={}, must-revalidate", client_ttl.as_secs());
+    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(
+        "public, max-age=0, must-revalidate",
+    ))
+}
+
+fn make_private(headers: &mut HeaderMap) {
+    let said = ResponseDirectives::from_headers(headers);
+    if said.private || said.no_store {
+        return;
+    }
+    let value = match said.max_age {
+        Some(age) if !said.no_cache => {
+            HeaderValue::from_str(&format!("private, max-age={}", age.as_secs())).ok()
+        }
+        _ => None,
+    };
+    let value = value.unwrap_or(HeaderValue::from_static("private, no-cache"));
+    headers.insert(header::CACHE_CONTROL, value);
+    // A downstream cache that ignores Cache-Control must not find another lifetime either.
+    headers.remove(header::EXPIRES);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ApiCacheLayer, Caches};
+
+    #[track_caller]
+    fn check_private(said: Option<&'static str>, told: &str) {
+        let mut headers = HeaderMap::new();
+        if let Some(said) = said {
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(said));
+        }
+        make_private(&mut headers);
+        assert_eq!(headers[header::CACHE_CONTROL], told, "{said:?}");
+    }
+
+    #[test]
+    fn one_users_answer_is_never_left_public() {
+        check_private(None, "private, no-cache");
+        check_private(Some("public, max-age=60"), "private, max-age=60");
+        check_private(Some("s-maxage=60"), "private, no-cache");
+        check_private(Some("private, max-age=5"), "private, max-age=5");
+        check_private(Some("no-store"), "no-store");
+        check_private(Some("no-cache, max-age=60"), "private, no-cache");
+    }
+
+    #[track_caller]
+    fn check_api(credentialed: bool, said: Option<&'static str>, told: &str) {
+        let cache = Caches::builder().build().unwrap().get("default").unwrap();
+        let layer = ApiCacheLayer::new(&cache).client_ttl(Duration::from_secs(5));
+        let mut headers = HeaderMap::new();
+        if let Some(said) = said {
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(said));
+        }
+        decorate(layer.settings(), &mut headers, credentialed);
+        assert_eq!(headers[header::CACHE_CONTROL], told);
+        assert_eq!(headers[header::VARY], "Cookie, Authorization");
+    }
+
+    #[test]
+    fn an_api_tells_clients_what_the_handler_left_unsaid() {
+        check_api(false, None, "public, max-age=5, must-revalidate");
+        check_api(true, None, "private, no-cache");
+        check_api(true, Some("max-age=9"), "max-age=9");
+    }
+}

@@ -1,0 +1,224 @@
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http::{Request, Response, request::Parts};
+use http_body::Body;
+use pitlane_core::{Mark, Reason, TagId, TagKind};
+use tower::util::{Oneshot, ServiceExt};
+use tower_service::Service;
+
+use super::{
+    body::ResponseBody,
+    decorate::decorate,
+    fetch::{Scoped, Settling},
+    key::Target,
+    layer::Settings,
+    status::Telling,
+};
+use crate::cache::Cache;
+
+type Boxed<S, Q, R> = Pin<
+    Box<
+        dyn Future<Output = Result<Response<ResponseBody<R>>, <S as Service<Request<Q>>>::Error>>
+            + Send,
+    >,
+>;
+
+pin_project_lite::pin_project! {
+    /// The future of a [`ResponseCache`](crate::ResponseCache). A hit from memory is ready at
+    /// once.
+    pub struct ResponseFuture<S, Q, R>
+    where
+        S: Service<Request<Q>>,
+        R: Body,
+    {
+        #[pin]
+        state: State<S, Q, R>,
+    }
+}
+
+pin_project_lite::pin_project! {
+    #[project = StateProjection]
+    enum State<S, Q, R>
+    where
+        S: Service<Request<Q>>,
+        R: Body,
+    {
+        Ready { response: Option<Response<ResponseBody<R>>> },
+        Bypass {
+            #[pin]
+            work: Oneshot<S, Request<Q>>,
+            settings: Arc<Settings>,
+            reason: Reason,
+            credentialed: bool,
+            owing: Option<Owing>,
+        },
+        Pass {
+            #[pin]
+            work: Scoped<S, Q>,
+            settling: Option<Settling>,
+        },
+        Boxed { work: Boxed<S, Q, R> },
+    }
+}
+
+impl<S, Q, R> ResponseFuture<S, Q, R>
+where
+    S: Service<Request<Q>, Response = Response<R>>,
+    R: Body,
+{
+    pub(crate) const fn ready(response: Response<ResponseBody<R>>) -> Self {
+        Self {
+            state: State::Ready {
+                response: Some(response),
+            },
+        }
+    }
+
+    pub(crate) fn bypass(
+        inner: S,
+        request: Request<Q>,
+        settings: Arc<Settings>,
+        reason: Reason,
+        credentialed: bool,
+        owing: Option<Owing>,
+    ) -> Self {
+        let work = inner.oneshot(request);
+        Self {
+            state: State::Bypass {
+                work,
+                settings,
+                reason,
+                credentialed,
+                owing,
+            },
+        }
+    }
+
+    pub(crate) fn pass((work, settling): (Scoped<S, Q>, Settling)) -> Self {
+        Self {
+            state: State::Pass {
+                work,
+                settling: Some(settling),
+            },
+        }
+    }
+
+    pub(crate) fn boxed(
+        work: impl Future<Output = Result<Response<ResponseBody<R>>, S::Error>> + Send + 'static,
+    ) -> Self {
+        Self {
+            state: State::Boxed {
+                work: Box::pin(work),
+            },
+        }
+    }
+}
+
+impl<S, Q, R> Future for ResponseFuture<S, Q, R>
+where
+    S: Service<Request<Q>, Response = Response<R>>,
+    R: Body<Data = Bytes> + Send + 'static,
+    R::Error: Send,
+{
+    type Output = Result<Response<ResponseBody<R>>, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().state.project() {
+            StateProjection::Ready { response } => match response.take() {
+                Some(response) => Poll::Ready(Ok(response)),
+                None => Poll::Pending,
+            },
+            StateProjection::Bypass {
+                work,
+                settings,
+                reason,
+                credentialed,
+                owing,
+            } => {
+                if let Some(owing) = owing {
+                    owing.begun = true;
+                }
+                let answer = ready!(work.poll(cx));
+                if let (Some(owing), Ok(response)) = (owing.as_mut(), &answer) {
+                    // An error answer changes nothing (RFC 9111 §4.4); an error without an
+                    // answer leaves the outcome unknown, and that invalidates.
+                    let status = response.status();
+                    owing.begun = status.is_success() || status.is_redirection();
+                }
+                // Invalidated before the client can know that its write is done.
+                drop(owing.take());
+                let mut response = answer?;
+                let headers = response.headers_mut();
+                decorate(settings, headers, *credentialed);
+                if settings.cache_status {
+                    let why = *reason;
+                    Telling::Forward {
+                        why,
+                        stored: false,
+                        detail: why,
+                    }
+                    .write(headers);
+                }
+                Poll::Ready(Ok(response.map(ResponseBody::passing)))
+            }
+            StateProjection::Pass { work, settling } => {
+                let answer = ready!(work.poll(cx));
+                let Some(settling) = settling.take() else {
+                    return Poll::Pending;
+                };
+                Poll::Ready(answer.map(|response| settling.settle(cx, response, None)))
+            }
+            StateProjection::Boxed { work } => work.as_mut().poll(cx),
+        }
+    }
+}
+
+impl<S, Q, R> fmt::Debug for ResponseFuture<S, Q, R>
+where
+    S: Service<Request<Q>>,
+    R: Body,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}
+
+/// An unsafe request's debt: once its handler has begun, its URI is invalidated, whatever
+/// becomes of the request, unless the handler answers with an error.
+pub(crate) struct Owing {
+    cache: Cache,
+    uri: TagId,
+    begun: bool,
+}
+
+impl Owing {
+    /// `None` for a URI that nothing can be stored under.
+    pub(crate) fn of(cache: &Cache, parts: &Parts) -> Option<Self> {
+        let target = Target::of(parts)?;
+        let uri = target.uri(parts.uri.path(), parts.uri.query());
+        let uri = TagId::of(cache.shared().log.hasher(), TagKind::Uri, &uri);
+        Some(Self {
+            cache: cache.clone(),
+            uri,
+            begun: false,
+        })
+    }
+}
+
+impl Drop for Owing {
+    fn drop(&mut self) {
+        if self.begun {
+            self.cache.shared().log.append([Mark {
+                tag: self.uri,
+                soft: false,
+            }]);
+        }
+    }
+}

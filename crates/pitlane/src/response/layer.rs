@@ -1,0 +1,315 @@
+use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
+
+use http::{HeaderName, StatusCode, request::Parts};
+use pitlane_core::Tag;
+use pitlane_policy::{Profile, Rules};
+use tower_layer::Layer;
+
+use super::service::ResponseCache;
+use crate::cache::Cache;
+
+/// How long an uncacheable answer is remembered, so that requests don't wait for one another.
+const HIT_FOR_MISS: Duration = Duration::from_secs(30);
+/// How long a refresh in the background may take.
+const REFRESH_TIMEOUT: Duration = Duration::from_secs(60);
+
+pub(crate) type UserOf = Arc<dyn Fn(&Parts) -> Option<String> + Send + Sync>;
+pub(crate) type LabelOf = Arc<dyn for<'a> Fn(&'a Parts) -> Option<&'a str> + Send + Sync>;
+pub(crate) type TagsOf = Arc<dyn Fn(&http::Uri, &http::response::Parts) -> Vec<Tag> + Send + Sync>;
+
+/// The general form of [`ResponseCacheLayer`].
+#[derive(Clone, Copy, Debug)]
+pub struct General;
+
+/// Pages for visitors who are nobody in particular.
+#[derive(Clone, Copy, Debug)]
+pub struct Anonymous;
+
+/// An API that tells its clients how to cache.
+#[derive(Clone, Copy, Debug)]
+pub struct Api;
+
+/// The cache layer for pages of anonymous visitors.
+pub type AnonymousCacheLayer = CacheLayer<Anonymous>;
+
+/// The cache layer for an API.
+pub type ApiCacheLayer = CacheLayer<Api>;
+
+/// The cache layer for anything: the one mechanism, without a preset.
+pub type ResponseCacheLayer = CacheLayer<General>;
+
+/// Caches the responses of the service inside it.
+///
+/// Nothing is cached unless everything says that it may be: a GET without a body, without
+/// credentials, answered with a plain 200 that sets no cookie and does not forbid it. In the
+/// default profile a lifetime comes from the response itself (`Cache-Control`, `Expires`), from
+/// the handler's [`CacheHint`](crate::CacheHint), or from [`ttl`](Self::ttl); without any of them
+/// nothing is stored. A client's own `Cache-Control` can't force misses, except for
+/// `only-if-cached`.
+///
+/// # Example
+///
+/// ```
+/// use std::time::Duration;
+/// use pitlane::{AnonymousCacheLayer, Caches};
+///
+/// # fn main() -> Result<(), pitlane::Error> {
+/// let caches = Caches::builder().memory(64 << 20).build()?;
+/// let layer = AnonymousCacheLayer::new(&caches.get("default")?)
+///     .ttl(Duration::from_secs(15 * 60))
+///     .stale_while_revalidate(Duration::from_secs(60))
+///     .add_harmless_cookie("_ga*");
+/// # let _ = layer;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use]
+pub struct CacheLayer<Form> {
+    settings: Settings,
+    form: PhantomData<fn() -> Form>,
+}
+
+/// Everything that is configured for one layer.
+#[derive(Clone)]
+pub(crate) struct Settings {
+    pub(crate) cache: Cache,
+    pub(crate) enabled: bool,
+    pub(crate) profile: Profile,
+    pub(crate) rules: Rules,
+    pub(crate) statuses: Vec<StatusCode>,
+    pub(crate) harmless_cookies: Vec<Box<str>>,
+    pub(crate) key_headers: Vec<HeaderName>,
+    pub(crate) per_user: Option<UserOf>,
+    pub(crate) route_label: Option<LabelOf>,
+    pub(crate) tags: Option<TagsOf>,
+    /// For an API: what clients may keep where the handler doesn't say.
+    pub(crate) client_ttl: Option<Duration>,
+    pub(crate) cache_status: bool,
+    pub(crate) hit_for_miss: Duration,
+    pub(crate) refresh_timeout: Duration,
+}
+
+impl CacheLayer<General> {
+    /// A layer that caches what says that it may be cached.
+    pub fn new(cache: &Cache) -> Self {
+        Self::over(cache)
+    }
+}
+
+impl CacheLayer<Anonymous> {
+    /// A layer for pages that are the same for all visitors who are nobody in particular.
+    ///
+    /// Any cookie means that a visitor is somebody, unless it is listed by
+    /// [`add_harmless_cookie`](Self::add_harmless_cookie).
+    pub fn new(cache: &Cache) -> Self {
+        Self::over(cache)
+    }
+}
+
+impl CacheLayer<Api> {
+    /// A layer for an API: the handler's `Cache-Control` wins; without one, clients are told
+    /// `public` with the lifetime of [`client_ttl`](Self::client_ttl), and `private, no-cache`
+    /// when the request has credentials.
+    pub fn new(cache: &Cache) -> Self {
+        let mut layer = Self::over(cache);
+        layer.settings.client_ttl = Some(Duration::ZERO);
+        layer
+    }
+
+    /// For how long clients may keep an answer without asking again, where the handler doesn't
+    /// say; zero by default, because no invalidation reaches a client's own cache.
+    pub const fn client_ttl(mut self, ttl: Duration) -> Self {
+        self.settings.client_ttl = Some(ttl);
+        self
+    }
+}
+
+impl<Form> CacheLayer<Form> {
+    fn over(cache: &Cache) -> Self {
+        let own = cache.settings();
+        let profile = Profile::Application;
+        let rules = Rules::new(profile)
+            .ttl(own.ttl)
+            .stale_while_revalidate(own.stale_while_revalidate)
+            .stale_if_error(own.stale_if_error);
+        let settings = Settings {
+            cache: cache.clone(),
+            enabled: true,
+            profile,
+            rules,
+            statuses: Vec::new(),
+            harmless_cookies: Vec::new(),
+            key_headers: Vec::new(),
+            per_user: None,
+            route_label: None,
+            tags: None,
+            client_ttl: None,
+            cache_status: true,
+            hit_for_miss: HIT_FOR_MISS,
+            refresh_timeout: REFRESH_TIMEOUT,
+        };
+        Self {
+            settings,
+            form: PhantomData,
+        }
+    }
+
+    /// What HTTP allows is decided by: everything it does, or only what an application's own
+    /// pages need (the default). [`Profile::Rfc`] forgets what was configured before it.
+    pub fn profile(mut self, profile: Profile) -> Self {
+        let own = self.settings.cache.settings();
+        self.settings.profile = profile;
+        let mut rules = Rules::new(profile).ttl(own.ttl);
+        if own.stale_while_revalidate.is_some() {
+            rules = rules.stale_while_revalidate(own.stale_while_revalidate);
+        }
+        if own.stale_if_error.is_some() {
+            rules = rules.stale_if_error(own.stale_if_error);
+        }
+        self.settings.rules = rules;
+        self
+    }
+
+    /// How long an answer is fresh where the response doesn't say.
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.settings.rules = self.settings.rules.ttl(ttl);
+        self
+    }
+
+    /// How long past its lifetime an answer may be served while it is refreshed in the
+    /// background, where the response doesn't say.
+    pub fn stale_while_revalidate(mut self, window: Duration) -> Self {
+        self.settings.rules = self.settings.rules.stale_while_revalidate(window);
+        self
+    }
+
+    /// How long past its lifetime an answer may be served when the inner service fails, where the
+    /// response doesn't say.
+    pub fn stale_if_error(mut self, window: Duration) -> Self {
+        self.settings.rules = self.settings.rules.stale_if_error(window);
+        self
+    }
+
+    /// A cookie that doesn't make its sender somebody, such as an analytics cookie. A name may
+    /// end in `*`. The handler doesn't see it on a route that is cached.
+    pub fn add_harmless_cookie(mut self, name: &str) -> Self {
+        self.settings.harmless_cookies.push(name.into());
+        self
+    }
+
+    /// Stores answers with this status as well as those with 200.
+    pub fn add_status(mut self, status: StatusCode) -> Self {
+        self.settings.statuses.push(status);
+        self.settings.rules = self.settings.rules.statuses(self.settings.statuses.clone());
+        self
+    }
+
+    /// Stores redirects, whose target may repeat parts of the request.
+    pub fn store_redirects(mut self) -> Self {
+        self.settings.rules = self.settings.rules.store_redirects(true);
+        self
+    }
+
+    /// Stores empty answers.
+    pub fn store_empty(mut self) -> Self {
+        self.settings.rules = self.settings.rules.store_empty(true);
+        self
+    }
+
+    /// Keys on a request header: an entry for each of its values.
+    pub fn key_header(mut self, name: HeaderName) -> Self {
+        self.settings.key_headers.push(name);
+        self
+    }
+
+    /// Keeps an entry for each user, tagged `user:{id}`, never shared. A request without a user
+    /// isn't cached. Clients are told `private`.
+    ///
+    /// The id must come from something the client can't choose, such as a session that was
+    /// looked up.
+    pub fn per_user(
+        mut self,
+        user: impl Fn(&Parts) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.settings.per_user = Some(Arc::new(user));
+        self.settings.rules = self.settings.rules.private_to_user(true);
+        self
+    }
+
+    /// Tags that follow from the URI and the response's head.
+    pub fn tags(
+        mut self,
+        tags: impl Fn(&http::Uri, &http::response::Parts) -> Vec<Tag> + Send + Sync + 'static,
+    ) -> Self {
+        self.settings.tags = Some(Arc::new(tags));
+        self
+    }
+
+    /// Names the route of a request for counters, from a fixed set: never its path.
+    pub fn route_label(
+        mut self,
+        label: impl for<'a> Fn(&'a Parts) -> Option<&'a str> + Send + Sync + 'static,
+    ) -> Self {
+        self.settings.route_label = Some(Arc::new(label));
+        self
+    }
+
+    /// Leaves out the Cache-Status header, which is on every answer by default.
+    pub const fn without_cache_status(mut self) -> Self {
+        self.settings.cache_status = false;
+        self
+    }
+
+    /// Switches the layer off, or on again.
+    pub const fn enabled(mut self, enabled: bool) -> Self {
+        self.settings.enabled = enabled;
+        self
+    }
+
+    /// How long it is remembered that a route's answers can't be stored, so that its requests
+    /// don't wait for one another; 30 seconds by default.
+    pub const fn hit_for_miss(mut self, duration: Duration) -> Self {
+        self.settings.hit_for_miss = duration;
+        self
+    }
+
+    #[cfg(test)]
+    pub(crate) const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+}
+
+impl<S, Form> Layer<S> for CacheLayer<Form> {
+    type Service = ResponseCache<S>;
+
+    fn layer(&self, inner: S) -> ResponseCache<S> {
+        ResponseCache::new(inner, Arc::new(self.settings.clone()))
+    }
+}
+
+impl<Form> Clone for CacheLayer<Form> {
+    fn clone(&self) -> Self {
+        Self {
+            settings: self.settings.clone(),
+            form: PhantomData,
+        }
+    }
+}
+
+impl<Form> fmt::Debug for CacheLayer<Form> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CacheLayer")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("cache", &self.cache.name())
+            .field("profile", &self.profile)
+            .field("rules", &self.rules)
+            .finish_non_exhaustive()
+    }
+}

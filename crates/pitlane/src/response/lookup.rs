@@ -1,0 +1,110 @@
+use std::sync::Arc;
+
+use http::HeaderMap;
+use pitlane_core::{Reason, Timestamp};
+
+use super::{key::Place, stored::StoredResponse};
+use crate::cache::{Cache, Entry, MarkerKind, Payload, Slot, Usable};
+
+/// What the memory tier has for a request.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// Serve it.
+    Fresh {
+        entry: Arc<Entry>,
+        age: u64,
+        ttl: u64,
+    },
+    /// Serve it and refresh it.
+    WhileRevalidate {
+        entry: Arc<Entry>,
+        age: u64,
+        stale_for: u64,
+    },
+    /// Nothing to serve; something to fall back on when the inner service fails.
+    Miss {
+        why: Reason,
+        fallback: Option<Fallback>,
+    },
+    /// Ask the inner service without waiting for anybody.
+    Pass,
+}
+
+/// A stale entry that may be served instead of an error.
+#[derive(Clone, Debug)]
+pub(crate) struct Fallback {
+    pub(crate) entry: Arc<Entry>,
+    pub(crate) age: u64,
+    pub(crate) stale_for: u64,
+}
+
+/// Looks for the request's entry. `place` is the one without variants; the place returned is
+/// the variant's, if the URI has any.
+pub(crate) fn find(
+    cache: &Cache,
+    place: &Place,
+    request: &HeaderMap,
+    now: Timestamp,
+) -> (Found, Option<Place>) {
+    match cache.tier().get(place.digest) {
+        Some(Slot::Marker(marker)) if *marker.key == *place.key && !marker.vary().is_empty() => {
+            let variant = place.variant(cache, marker.vary(), request);
+            let slot = cache.tier().get(variant.digest);
+            (
+                judge(cache, slot, &variant, now, Reason::VaryMiss),
+                Some(variant),
+            )
+        }
+        slot => (judge(cache, slot, place, now, Reason::UriMiss), None),
+    }
+}
+
+fn judge(cache: &Cache, slot: Option<Slot>, place: &Place, now: Timestamp, none: Reason) -> Found {
+    let miss = |why| Found::Miss {
+        why,
+        fallback: None,
+    };
+    let entry = match slot {
+        // The digest led here; the full key decides.
+        Some(Slot::Entry(entry)) if *entry.key == *place.key => entry,
+        Some(Slot::Marker(marker)) if *marker.key == *place.key => {
+            return match marker.kind {
+                MarkerKind::Pass { until } if now < until => Found::Pass,
+                _ => miss(none),
+            };
+        }
+        _ => return miss(none),
+    };
+    match entry.judge(&cache.shared().log, now) {
+        Usable::Fresh { age, ttl } => Found::Fresh { entry, age, ttl },
+        Usable::WhileRevalidate { age, stale_for, .. } => Found::WhileRevalidate {
+            entry,
+            age,
+            stale_for,
+        },
+        Usable::OnError {
+            age,
+            stale_for,
+            reason,
+        } => {
+            let fallback = Some(Fallback {
+                entry,
+                age,
+                stale_for,
+            });
+            Found::Miss {
+                why: reason,
+                fallback,
+            }
+        }
+        Usable::No(why) => miss(why),
+    }
+}
+
+/// The response that an entry holds; entries of other kinds never have a response's key.
+pub(crate) fn response_of(entry: &Entry) -> Option<&StoredResponse> {
+    match &entry.payload {
+        Payload::Response(response) => Some(response),
+        Payload::Value(_) => None,
+    }
+}

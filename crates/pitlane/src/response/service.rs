@@ -1,0 +1,294 @@
+use std::{
+    fmt,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, StatusCode, header, request::Parts};
+use http_body::Body;
+use pitlane_core::{Outcome, Reason};
+use pitlane_policy::{Profile, RequestDirectives};
+use tower_service::Service;
+
+use super::{
+    admit::{Admission, Ask, admit},
+    body::ResponseBody,
+    fetch::{Call, fetch},
+    future::{Owing, ResponseFuture},
+    key::Place,
+    layer::Settings,
+    lookup::{Found, find, response_of},
+    status::{Telling, outcome},
+    stored::Serve,
+};
+use crate::cache::{Entry, Scope};
+
+/// The service that a [`ResponseCacheLayer`](crate::ResponseCacheLayer) makes.
+///
+/// It is always ready: a hit doesn't need the inner service. On a miss the inner service is
+/// cloned and driven to readiness on its own.
+#[derive(Clone)]
+pub struct ResponseCache<S> {
+    inner: S,
+    settings: Arc<Settings>,
+}
+
+impl<S> ResponseCache<S> {
+    pub(crate) const fn new(inner: S, settings: Arc<Settings>) -> Self {
+        Self { inner, settings }
+    }
+}
+
+impl<S, Q, R> Service<Request<Q>> for ResponseCache<S>
+where
+    S: Service<Request<Q>, Response = Response<R>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+    Q: Body + Send + 'static,
+    R: Body<Data = Bytes> + Send + 'static,
+    R::Error: Send,
+{
+    type Response = Response<ResponseBody<R>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S, Q, R>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Q>) -> Self::Future {
+        let (parts, body) = request.into_parts();
+        match admit(&self.settings, &parts, body.is_end_stream()) {
+            Admission::Bypass(reason) => self.bypass(reason, parts, body),
+            Admission::Ask(ask) => self.ask(*ask, parts, body),
+        }
+    }
+}
+
+impl<S: Clone> ResponseCache<S> {
+    fn bypass<Q, R>(&self, reason: Reason, parts: Parts, body: Q) -> ResponseFuture<S, Q, R>
+    where
+        S: Service<Request<Q>, Response = Response<R>>,
+        R: Body,
+    {
+        let settings = Arc::clone(&self.settings);
+        settings.count(&parts, outcome(reason), reason);
+        let owing = (reason == Reason::Method && !parts.method.is_safe())
+            .then(|| Owing::of(&settings.cache, &parts))
+            .flatten();
+        let credentialed = parts.headers.contains_key(header::AUTHORIZATION)
+            || parts.headers.contains_key(header::COOKIE);
+        let request = Request::from_parts(parts, body);
+        ResponseFuture::bypass(
+            self.inner.clone(),
+            request,
+            settings,
+            reason,
+            credentialed,
+            owing,
+        )
+    }
+
+    fn ask<Q, R>(&self, ask: Ask, mut parts: Parts, body: Q) -> ResponseFuture<S, Q, R>
+    where
+        S: Service<Request<Q>, Response = Response<R>> + Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Send + 'static,
+        Q: Send + 'static,
+        R: Body<Data = Bytes> + Send + 'static,
+        R::Error: Send,
+    {
+        let settings = &self.settings;
+        if ask.scan.cookie && settings.per_user.is_none() && settings.profile != Profile::Rfc {
+            // Only harmless ones are left, and an answer for everybody must not depend on them.
+            parts.headers.remove(header::COOKIE);
+        }
+        let now = settings.cache.shared().clock.now();
+        let (found, variant) = find(&settings.cache, &ask.place, &parts.headers, now);
+        let found = match heed(settings, &ask, &parts.headers, found, now) {
+            Ok(found) => found,
+            Err(reason) if reason == Reason::OnlyIfCached => {
+                settings.count(&parts, Outcome::Miss, reason);
+                return ResponseFuture::ready(gateway_timeout(settings));
+            }
+            Err(reason) => return self.bypass(reason, parts, body),
+        };
+        match found {
+            Found::Fresh { entry, age, ttl } => {
+                let telling = Telling::Hit {
+                    ttl: ttl.cast_signed(),
+                    detail: Reason::Fresh,
+                };
+                settings.count(&parts, Outcome::Hit, Reason::Fresh);
+                ResponseFuture::ready(serve(settings, &entry, &ask.reading(&parts), age, telling))
+            }
+            Found::WhileRevalidate {
+                entry,
+                age,
+                stale_for,
+            } => {
+                let detail = Reason::StaleWhileRevalidate;
+                let telling = Telling::Hit {
+                    ttl: -stale_for.cast_signed(),
+                    detail,
+                };
+                settings.count(&parts, Outcome::Stale, detail);
+                let response = serve(settings, &entry, &ask.reading(&parts), age, telling);
+                if !ask.scan.head {
+                    self.call_inner(ask, variant, parts, body).refresh();
+                }
+                ResponseFuture::ready(response)
+            }
+            // A HEAD answer has no body to store, and a GET in its place might cost more than
+            // the client asked for.
+            Found::Miss { .. } | Found::Pass if ask.scan.head => {
+                self.bypass(Reason::HeadMiss, parts, body)
+            }
+            Found::Pass
+            | Found::Miss {
+                why: Reason::RequestNoCache,
+                ..
+            } => {
+                let why = match found {
+                    Found::Miss { why, .. } => why,
+                    _ => Reason::HitForMiss,
+                };
+                ResponseFuture::pass(self.call_inner(ask, variant, parts, body).pass(why))
+            }
+            Found::Miss { why, fallback } => {
+                let call = self.call_inner(ask, variant, parts, body);
+                ResponseFuture::boxed(fetch(call, why, fallback))
+            }
+        }
+    }
+
+    fn call_inner<Q>(&self, ask: Ask, variant: Option<Place>, parts: Parts, body: Q) -> Call<S, Q> {
+        let label = self
+            .settings
+            .route_label
+            .as_ref()
+            .and_then(|label| label(&parts));
+        Call {
+            label: label.map(Box::from),
+            inner: self.inner.clone(),
+            settings: Arc::clone(&self.settings),
+            request: Request::from_parts(parts, body),
+            ask,
+            variant,
+        }
+    }
+}
+
+/// Applies what the client says in its own Cache-Control.
+///
+/// In the application profile it can't force a miss, which would be a way to overload the
+/// handlers; `only-if-cached` is heeded in both.
+fn heed(
+    settings: &Settings,
+    ask: &Ask,
+    headers: &HeaderMap,
+    found: Found,
+    now: pitlane_core::Timestamp,
+) -> Result<Found, Reason> {
+    if !ask.scan.directives {
+        return Ok(found);
+    }
+    let said = RequestDirectives::from_headers(headers);
+    let found = if settings.profile == Profile::Rfc {
+        if said.no_store {
+            return Err(Reason::RequestNoStore);
+        }
+        match found {
+            Found::Fresh { entry, .. } | Found::WhileRevalidate { entry, .. }
+                if !said.accept(&entry.freshness, entry.meta.resident(now)) =>
+            {
+                Found::Miss {
+                    why: Reason::RequestNoCache,
+                    fallback: None,
+                }
+            }
+            found => found,
+        }
+    } else {
+        found
+    };
+    let usable = matches!(found, Found::Fresh { .. } | Found::WhileRevalidate { .. });
+    if said.only_if_cached && !usable {
+        Err(Reason::OnlyIfCached)
+    } else {
+        Ok(found)
+    }
+}
+
+/// What of a request decides how an entry is served to it.
+pub(crate) struct Reading<'a> {
+    pub(crate) head: bool,
+    pub(crate) conditional: Option<(&'a Method, &'a HeaderMap)>,
+}
+
+impl Ask {
+    fn reading<'a>(&self, parts: &'a Parts) -> Reading<'a> {
+        let conditional = self
+            .scan
+            .conditional
+            .then_some((&parts.method, &parts.headers));
+        Reading {
+            head: self.scan.head,
+            conditional,
+        }
+    }
+}
+
+pub(crate) fn serve<R: Body>(
+    settings: &Settings,
+    entry: &Entry,
+    asked: &Reading<'_>,
+    age: u64,
+    telling: Telling,
+) -> Response<ResponseBody<R>> {
+    // A computation around this one depends on what it takes from here.
+    Scope::current().depend(&entry.meta, telling.is_fresh());
+    let serve = Serve {
+        head: asked.head,
+        conditional: asked.conditional,
+        age,
+        telling: settings.cache_status.then_some(telling),
+    };
+    response_of(entry).map_or_else(
+        || Response::new(ResponseBody::full(Bytes::new())),
+        |response| response.serve(&serve),
+    )
+}
+
+fn gateway_timeout<R: Body>(settings: &Settings) -> Response<ResponseBody<R>> {
+    let mut response = Response::new(ResponseBody::full(Bytes::new()));
+    *response.status_mut() = StatusCode::GATEWAY_TIMEOUT;
+    if settings.cache_status {
+        let why = Reason::OnlyIfCached;
+        Telling::Forward {
+            why,
+            stored: false,
+            detail: why,
+        }
+        .write(response.headers_mut());
+    }
+    response
+}
+
+impl Settings {
+    pub(crate) fn count(&self, parts: &Parts, outcome: Outcome, reason: Reason) {
+        let label = self.route_label.as_ref().and_then(|label| label(parts));
+        self.cache
+            .stats()
+            .count(label.unwrap_or("unmatched"), outcome, reason);
+    }
+}
+
+impl<S> fmt::Debug for ResponseCache<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseCache")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}

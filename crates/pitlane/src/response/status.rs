@@ -1,0 +1,237 @@
+use http::{HeaderMap, HeaderName, HeaderValue};
+use pitlane_core::{Outcome, Reason};
+
+pub(crate) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+
+/// Writes short header values without formatting machinery.
+#[derive(Debug)]
+struct Text {
+    bytes: [u8; 160],
+    length: usize,
+}
+
+impl Text {
+    const fn new() -> Self {
+        Self {
+            bytes: [0; 160],
+            length: 0,
+        }
+    }
+
+    fn push(&mut self, text: &str) {
+        let end = self.length + text.len();
+        if let Some(space) = self.bytes.get_mut(self.length..end) {
+            space.copy_from_slice(text.as_bytes());
+            self.length = end;
+        }
+    }
+
+    fn push_number(&mut self, number: u64) {
+        self.push(itoa::Buffer::new().format(number));
+    }
+
+    fn value(&self) -> Option<HeaderValue> {
+        HeaderValue::from_bytes(self.bytes.get(..self.length)?).ok()
+    }
+}
+
+/// What Cache-Status (RFC 9211) says of one answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Telling {
+    /// From the cache, with the remaining life in seconds; negative when stale.
+    Hit { ttl: i64, detail: Reason },
+    /// From the inner service.
+    Forward {
+        why: Reason,
+        stored: bool,
+        detail: Reason,
+    },
+    /// From somebody else's request to the inner service.
+    Collapsed { why: Reason, ttl: i64 },
+}
+
+impl Telling {
+    /// Adds this cache's member behind those of caches nearer to the origin.
+    pub(crate) fn write(self, headers: &mut HeaderMap) {
+        let Some(value) = self.value() else { return };
+        if headers.contains_key(&CACHE_STATUS) {
+            headers.append(CACHE_STATUS, value);
+        } else {
+            headers.insert(CACHE_STATUS, value);
+        }
+    }
+
+    /// Whether the answer was fresh when it was given.
+    pub(crate) const fn is_fresh(self) -> bool {
+        match self {
+            Self::Hit { ttl, .. } | Self::Collapsed { ttl, .. } => ttl >= 0,
+            Self::Forward { .. } => true,
+        }
+    }
+
+    pub(crate) fn value(self) -> Option<HeaderValue> {
+        let mut text = Text::new();
+        match self {
+            Self::Hit { ttl, detail } => {
+                text.push("pitlane; hit; ttl=");
+                push_ttl(&mut text, ttl);
+                push_detail(&mut text, detail);
+            }
+            Self::Forward {
+                why,
+                stored,
+                detail,
+            } => {
+                text.push("pitlane; fwd=");
+                text.push(forward(why));
+                if stored {
+                    text.push("; stored");
+                }
+                push_detail(&mut text, detail);
+            }
+            Self::Collapsed { why, ttl } => {
+                text.push("pitlane; fwd=");
+                text.push(forward(why));
+                text.push("; collapsed; ttl=");
+                push_ttl(&mut text, ttl);
+                push_detail(&mut text, Reason::Collapsed);
+            }
+        }
+        text.value()
+    }
+}
+
+fn push_ttl(text: &mut Text, ttl: i64) {
+    if ttl < 0 {
+        text.push("-");
+    }
+    text.push_number(ttl.unsigned_abs());
+}
+
+fn push_detail(text: &mut Text, detail: Reason) {
+    text.push("; detail=");
+    text.push(detail.as_str());
+}
+
+/// The `fwd` parameter (RFC 9211 §2.2) for a reason.
+const fn forward(why: Reason) -> &'static str {
+    match why {
+        // What was invalidated counts as gone, not as stale: it may not be served at all.
+        Reason::UriMiss
+        | Reason::HeadMiss
+        | Reason::Invalidated
+        | Reason::Incarnation
+        | Reason::Horizon => "uri-miss",
+        Reason::VaryMiss => "vary-miss",
+        Reason::Expired | Reason::SoftInvalidated => "stale",
+        Reason::Method | Reason::MethodOverride => "method",
+        Reason::RequestNoCache | Reason::RequestNoStore | Reason::OnlyIfCached => "request",
+        _ => "bypass",
+    }
+}
+
+/// A number of seconds as a header value.
+pub(crate) fn seconds(seconds: u64) -> HeaderValue {
+    HeaderValue::from(seconds)
+}
+
+/// The outcome that goes with a reason for asking the inner service.
+pub(crate) const fn outcome(why: Reason) -> Outcome {
+    match why {
+        Reason::UriMiss
+        | Reason::VaryMiss
+        | Reason::HeadMiss
+        | Reason::Expired
+        | Reason::Invalidated
+        | Reason::SoftInvalidated
+        | Reason::Incarnation
+        | Reason::Horizon
+        | Reason::HitForMiss
+        | Reason::RequestNoCache => Outcome::Miss,
+        _ => Outcome::Bypass,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(telling: Telling, expected: &str) {
+        assert_eq!(telling.value().unwrap(), expected);
+    }
+
+    #[test]
+    fn members_are_as_rfc_9211_writes_them() {
+        let fresh = Telling::Hit {
+            ttl: 58,
+            detail: Reason::Fresh,
+        };
+        check(fresh, "pitlane; hit; ttl=58; detail=fresh");
+        let stale = Telling::Hit {
+            ttl: -3,
+            detail: Reason::StaleWhileRevalidate,
+        };
+        check(stale, "pitlane; hit; ttl=-3; detail=stale-while-revalidate");
+        let why = Reason::UriMiss;
+        let miss = Telling::Forward {
+            why,
+            stored: true,
+            detail: why,
+        };
+        check(miss, "pitlane; fwd=uri-miss; stored; detail=uri-miss");
+        let refused = Telling::Forward {
+            why,
+            stored: false,
+            detail: Reason::SetCookie,
+        };
+        check(refused, "pitlane; fwd=uri-miss; detail=set-cookie");
+        check(
+            Telling::Collapsed {
+                why: Reason::Expired,
+                ttl: 60,
+            },
+            "pitlane; fwd=stale; collapsed; ttl=60; detail=collapsed",
+        );
+    }
+
+    #[test]
+    fn every_reason_fits_and_an_earlier_caches_member_stays_first() {
+        for detail in Reason::ALL.iter().copied() {
+            let telling = Telling::Collapsed {
+                why: detail,
+                ttl: i64::MIN,
+            };
+            assert!(
+                telling
+                    .value()
+                    .unwrap()
+                    .to_str()
+                    .unwrap()
+                    .ends_with("detail=collapsed")
+            );
+            let telling = Telling::Forward {
+                why: detail,
+                stored: true,
+                detail,
+            };
+            assert!(
+                telling
+                    .value()
+                    .unwrap()
+                    .to_str()
+                    .unwrap()
+                    .ends_with(detail.as_str())
+            );
+        }
+        let mut headers = HeaderMap::new();
+        headers.insert(CACHE_STATUS, HeaderValue::from_static("origin; hit"));
+        Telling::Hit {
+            ttl: 1,
+            detail: Reason::Fresh,
+        }
+        .write(&mut headers);
+        let all: Vec<_> = headers.get_all(CACHE_STATUS).iter().collect();
+        assert_eq!(all, ["origin; hit", "pitlane; hit; ttl=1; detail=fresh"]);
+    }
+}

@@ -1,0 +1,408 @@
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, StatusCode, header, response};
+use pitlane_core::{Dependencies, Meta, Reason, Stamp, Tag, TagSet, Timestamp};
+use pitlane_policy::{Freshness, Refusal, RequestFacts, Rules, Vary, hop, may_store};
+
+use super::{
+    CacheHint,
+    decorate::decorate,
+    key::{Place, Target},
+    layer::Settings,
+    stored::StoredResponse,
+};
+use crate::cache::{Entry, Flown, Lead, Marker, MarkerKind, Payload, Slot};
+
+/// How many variants of one URI are kept; further ones pass.
+const MAX_VARIANTS: usize = 32;
+/// How many request headers may select variants.
+const MAX_VARY: usize = 16;
+/// How much of an HTML page is searched for a nonce.
+const NONCE_SEARCH: usize = 256 << 10;
+
+/// What is known of a request whose answer may be stored.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) settings: Arc<Settings>,
+    /// The place without variants.
+    pub(crate) place: Place,
+    pub(crate) target: Target,
+    pub(crate) user: Option<String>,
+    pub(crate) uri: http::Uri,
+    /// The headers that the inner service saw; `None` where they were not kept, and then only an
+    /// answer that doesn't vary can be stored.
+    pub(crate) headers: Option<HeaderMap>,
+    pub(crate) facts: RequestFacts,
+    pub(crate) dependencies: Arc<Dependencies>,
+    pub(crate) began: Timestamp,
+}
+
+/// An answer that will be stored when its body is complete.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    asked: Asked,
+    judged: Judged,
+    status: StatusCode,
+    headers: HeaderMap,
+    names: Vec<Tag>,
+    declared: Option<u64>,
+    lead: Option<Lead>,
+}
+
+/// The marker that leads to a variant, and whether it has to be put in its place.
+type Variants = (Arc<Marker>, bool);
+
+/// What the head of an answer says when it may be stored.
+#[derive(Debug)]
+pub(crate) struct Judged {
+    freshness: Freshness,
+    place: Place,
+    variants: Option<Variants>,
+    received: Timestamp,
+}
+
+impl Asked {
+    /// Decides whether an answer may be stored, from its head.
+    pub(crate) fn judge(
+        &self,
+        head: &response::Parts,
+        body_is_empty: bool,
+        declared: Option<u64>,
+    ) -> Result<Judged, Reason> {
+        let received = self.settings.cache.shared().clock.now();
+        let hint = head.extensions.get::<CacheHint>();
+        if hint.is_some_and(|hint| hint.no_store) {
+            return Err(Reason::Hint);
+        }
+        let hinted: Option<Rules> = hint
+            .and_then(|hint| hint.ttl)
+            .map(|ttl| self.settings.rules.clone().ttl(ttl));
+        let rules = hinted.as_ref().unwrap_or(&self.settings.rules);
+        let at = received.as_system_time();
+        let freshness = may_store(
+            rules,
+            &self.facts,
+            head.status,
+            &head.headers,
+            body_is_empty,
+            at,
+        )
+        .map_err(reason_of)?;
+        if declared.is_some_and(|length| length > self.settings.cache.tier().max_body()) {
+            return Err(Reason::TooLarge);
+        }
+        if self.dependencies.gathered().stale {
+            return Err(Reason::StaleDependency);
+        }
+        let (place, variants) = self.place_for(&Vary::parse(&head.headers))?;
+        Ok(Judged {
+            freshness,
+            place,
+            variants,
+            received,
+        })
+    }
+
+    /// Prepares what is stored once the body is complete.
+    pub(crate) fn draft(
+        self,
+        head: &response::Parts,
+        declared: Option<u64>,
+        judged: Judged,
+        lead: Option<Lead>,
+    ) -> Box<Draft> {
+        let mut headers = head.headers.clone();
+        hop::strip(&mut headers);
+        headers.remove(header::AGE);
+        decorate(&self.settings, &mut headers, false);
+        let names = self.names(head);
+        Box::new(Draft {
+            names,
+            asked: self,
+            judged,
+            status: head.status,
+            headers,
+            declared,
+            lead,
+        })
+    }
+
+    /// Where the answer belongs: at its key, or at a variant of it. The headers that select
+    /// variants only ever grow, so that one lookup finds the variant whatever earlier answers
+    /// varied on.
+    fn place_for(&self, vary: &Vary) -> Result<(Place, Option<Variants>), Reason> {
+        let cache = &self.settings.cache;
+        let there = find_variants(cache, &self.place);
+        let known: &[HeaderName] = there.as_deref().map_or(&[], Marker::vary);
+        if known.is_empty() && vary.fields().is_empty() {
+            return Ok((self.place.clone(), None));
+        }
+        let request = self.headers.as_ref().ok_or(Reason::HitForMiss)?;
+        let mut names = known.to_vec();
+        names.extend(
+            vary.fields()
+                .iter()
+                .filter(|name| !known.contains(name))
+                .cloned(),
+        );
+        if names.len() > MAX_VARY {
+            return Err(Reason::VaryLimit);
+        }
+        let place = self.place.variant(cache, &names, request);
+        let (marker, new) = match there {
+            Some(marker) if known.len() == names.len() => (marker, false),
+            _ => (
+                Arc::new(Marker::variants(&self.place.key, names.into())),
+                true,
+            ),
+        };
+        let admitted = marker.admit(place.digest, MAX_VARIANTS, |there| {
+            cache.tier().contains(there)
+        });
+        if !admitted {
+            return Err(Reason::VaryLimit);
+        }
+        Ok((place, Some((marker, new))))
+    }
+
+    /// Everything that somebody named: the handler, the layer, the response, the user.
+    fn names(&self, head: &response::Parts) -> Vec<Tag> {
+        let hint = head.extensions.get::<CacheHint>();
+        let mut names = hint.map(|hint| hint.tags.clone()).unwrap_or_default();
+        if let Some(tags) = &self.settings.tags {
+            names.extend(tags(&self.uri, head));
+        }
+        if let Some(user) = &self.user {
+            names.push(Tag::new(format!("user:{user}")));
+        }
+        names.extend(listed_tags(&head.headers, "cache-tag", |c| c == ','));
+        names.extend(listed_tags(&head.headers, "surrogate-key", |c| {
+            c.is_ascii_whitespace()
+        }));
+        names
+    }
+
+    /// Lets requests for this key pass each other for a while.
+    pub(crate) fn remember_pass(&self) {
+        let cache = &self.settings.cache;
+        let variant = find_variants(cache, &self.place).zip(self.headers.as_ref());
+        let place = match variant {
+            Some((marker, request)) => self.place.variant(cache, marker.vary(), request),
+            None => self.place.clone(),
+        };
+        let kind = MarkerKind::Pass {
+            until: cache.shared().clock.now().plus(self.settings.hit_for_miss),
+        };
+        let marker = Marker {
+            key: place.key.to_vec().into(),
+            kind,
+        };
+        cache
+            .tier()
+            .insert(place.digest, Slot::Marker(Arc::new(marker)));
+    }
+}
+
+/// The marker that says on what a URI's answers vary.
+pub(crate) fn find_variants(cache: &crate::cache::Cache, place: &Place) -> Option<Arc<Marker>> {
+    match cache.tier().get(place.digest)? {
+        Slot::Marker(marker) if *marker.key == *place.key && !marker.vary().is_empty() => {
+            Some(marker)
+        }
+        _ => None,
+    }
+}
+
+fn listed_tags(
+    headers: &HeaderMap,
+    name: &'static str,
+    separator: impl Fn(char) -> bool + Copy,
+) -> Vec<Tag> {
+    let lines = headers
+        .get_all(name)
+        .into_iter()
+        .filter_map(|line| line.to_str().ok());
+    let tags = lines.flat_map(|line| line.split(separator)).map(str::trim);
+    tags.filter(|tag| !tag.is_empty()).map(Tag::from).collect()
+}
+
+impl Draft {
+    pub(crate) const fn dependencies(&self) -> &Arc<Dependencies> {
+        &self.asked.dependencies
+    }
+
+    pub(crate) fn max_body(&self) -> u64 {
+        self.asked.settings.cache.tier().max_body()
+    }
+
+    pub(crate) fn is_declared_length(&self, length: u64) -> bool {
+        self.declared == Some(length)
+    }
+
+    pub(crate) fn check_length(&self, length: u64) -> Result<(), Reason> {
+        match self.declared {
+            Some(declared) if declared != length => Err(Reason::LengthMismatch),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn on_follower(&self, hook: impl FnOnce() + Send + 'static) {
+        if let Some(lead) = &self.lead {
+            lead.on_follower(hook);
+        }
+    }
+
+    /// Stores the complete answer and hands it to everybody who waits.
+    ///
+    /// The body may have used cached values while it was made, and what it holds is known only
+    /// now: an entry that turns out not to be storable is still handed back, for this answer.
+    pub(crate) fn commit(mut self: Box<Self>, chunks: &[Bytes]) -> Arc<Entry> {
+        let lead = self.lead.take();
+        let gathered = self.asked.dependencies.gathered();
+        let settings = Arc::clone(&self.asked.settings);
+        let shared = settings.cache.shared();
+        let body = join(chunks);
+        let refusal = self.refusal(&body, gathered.stale);
+        let implied: Vec<_> = self
+            .asked
+            .target
+            .implied_tags(&settings.cache, &self.asked.uri)
+            .into_iter()
+            .chain(gathered.ids)
+            .collect();
+        let names = self.names.into_iter().chain(gathered.names);
+        let judged = self.judged;
+        let tags = TagSet::new(&shared.log, names, &implied);
+        let response = StoredResponse::new(self.status, self.headers, body, settings.cache_status);
+        let entry = Arc::new(Entry {
+            key: judged.place.key.to_vec().into(),
+            meta: Meta {
+                stored_at: judged.received,
+                cost: judged.received.since(self.asked.began),
+                tags,
+                stamp: Stamp::new(gathered.basis),
+            },
+            freshness: judged.freshness,
+            payload: Payload::Response(response),
+        });
+        if let Some(reason) = refusal {
+            settings.cache.stats().count_fill(reason);
+            if let Some(lead) = lead {
+                lead.release();
+            }
+            return entry;
+        }
+        if let Some((marker, true)) = judged.variants {
+            settings
+                .cache
+                .tier()
+                .insert(self.asked.place.digest, Slot::Marker(marker));
+        }
+        settings
+            .cache
+            .tier()
+            .insert(judged.place.digest, Slot::Entry(Arc::clone(&entry)));
+        settings.cache.stats().count_fill(Reason::Stored);
+        if let Some(lead) = lead {
+            lead.land(Flown::Entry(Arc::clone(&entry)));
+        }
+        entry
+    }
+
+    /// The body did not become an entry.
+    pub(crate) fn give_up(mut self: Box<Self>, reason: Reason) {
+        self.asked.settings.cache.stats().count_fill(reason);
+        let Some(lead) = self.lead.take() else { return };
+        match reason {
+            // The client left: somebody else may have more patience.
+            Reason::Abandoned => drop(lead),
+            Reason::TooLarge | Reason::Trailers => {
+                self.asked.remember_pass();
+                lead.release();
+            }
+            _ => lead.release(),
+        }
+    }
+
+    fn refusal(&self, body: &[u8], stale: bool) -> Option<Reason> {
+        if stale {
+            return Some(Reason::StaleDependency);
+        }
+        let guarded = self.asked.settings.profile == pitlane_policy::Profile::Application;
+        (guarded && has_nonce(&self.headers, body)).then_some(Reason::CspNonce)
+    }
+}
+
+fn join(chunks: &[Bytes]) -> Bytes {
+    // One allocation of the right size: a chunk may be a small part of a large read buffer.
+    let mut body = BytesMut::with_capacity(chunks.iter().map(Bytes::len).sum());
+    for chunk in chunks {
+        body.extend_from_slice(chunk);
+    }
+    body.freeze()
+}
+
+/// Whether an HTML page carries a nonce that the next visitor must not get.
+fn has_nonce(headers: &HeaderMap, body: &[u8]) -> bool {
+    const NEEDLE: &[u8] = b" nonce=";
+    let html = headers.get(header::CONTENT_TYPE).is_some_and(|kind| {
+        kind.as_bytes()
+            .get(..9)
+            .is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/html"))
+    });
+    let searched = body.get(..NONCE_SEARCH).unwrap_or(body);
+    html && searched
+        .windows(NEEDLE.len())
+        .any(|window| window.eq_ignore_ascii_case(NEEDLE))
+}
+
+fn reason_of(refusal: Refusal) -> Reason {
+    match refusal {
+        Refusal::NoStore => Reason::NoStore,
+        Refusal::Private => Reason::Private,
+        Refusal::NeedsValidation => Reason::NeedsValidation,
+        Refusal::SetCookie => Reason::SetCookie,
+        Refusal::Authorization => Reason::Authorization,
+        Refusal::Status => Reason::Status,
+        Refusal::UnknownStatus => Reason::UnknownStatus,
+        Refusal::Informational => Reason::Informational,
+        Refusal::PartialContent => Reason::PartialContent,
+        Refusal::NotModified => Reason::NotModified,
+        Refusal::Redirect => Reason::Redirect,
+        Refusal::EmptyBody => Reason::EmptyBody,
+        Refusal::VaryAny => Reason::VaryAny,
+        Refusal::ReflectedOrigin => Reason::ReflectedOrigin,
+        Refusal::CspNonce => Reason::CspNonce,
+        Refusal::ControlCharacter => Reason::ControlCharacter,
+        Refusal::NoFreshness => Reason::NoFreshness,
+        Refusal::ExpiredOnArrival => Reason::ExpiredOnArrival,
+        _ => Reason::Policy,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_refusal_is_a_reason_of_the_same_name() {
+        for refusal in Refusal::ALL {
+            assert_eq!(reason_of(*refusal).as_str(), refusal.as_str());
+        }
+    }
+
+    #[test]
+    fn a_nonce_in_a_page_is_found_in_html_only() {
+        let headers = |kind: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CONTENT_TYPE, kind.parse().unwrap());
+            headers
+        };
+        let page = b"<script NONCE=\"abc\">";
+        assert!(has_nonce(&headers("text/html; charset=utf-8"), page));
+        assert!(has_nonce(&headers("TEXT/HTML"), page));
+        assert!(!has_nonce(&headers("application/json"), page));
+        assert!(!has_nonce(&headers("text/html"), b"<p>announcement=1</p>"));
+    }
+}

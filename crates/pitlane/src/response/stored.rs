@@ -1,0 +1,129 @@
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use http_body::Body;
+use pitlane_policy::conditional::{self, Precondition};
+
+use super::{
+    body::ResponseBody,
+    status::{CACHE_STATUS, Telling, seconds},
+};
+
+/// A response as the memory tier holds it: ready to serve, with room in its headers for the two
+/// that differ from hit to hit.
+#[derive(Debug)]
+pub(crate) struct StoredResponse {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+    /// A cache nearer to the origin has told its part already.
+    told_before: bool,
+}
+
+impl StoredResponse {
+    /// Prepares a complete response for storing. `headers` are the end-to-end ones.
+    pub(crate) fn new(status: StatusCode, mut headers: HeaderMap, body: Bytes, tell: bool) -> Self {
+        if !headers.contains_key(header::ETAG) && !body.is_empty() {
+            headers.insert(header::ETAG, entity_tag(&headers, &body));
+        }
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+        let told_before = headers.contains_key(&CACHE_STATUS);
+        // Placeholders: a hit replaces them without growing the map.
+        headers.insert(header::AGE, HeaderValue::from_static("0"));
+        if tell && !told_before {
+            headers.insert(CACHE_STATUS, HeaderValue::from_static("pitlane"));
+        }
+        Self {
+            status,
+            headers,
+            body,
+            told_before,
+        }
+    }
+
+    /// The answer to a request from this entry.
+    pub(crate) fn serve<R: Body>(&self, ask: &Serve<'_>) -> Response<ResponseBody<R>> {
+        let mut headers = None;
+        let mut status = self.status;
+        let mut full = !ask.head;
+        if let Some((method, request)) = ask.conditional.filter(|_| self.status == StatusCode::OK) {
+            let etag = self.headers.get(header::ETAG);
+            let modified = self.headers.get(header::LAST_MODIFIED);
+            match conditional::evaluate(method, request, etag, modified) {
+                Precondition::NotModified => {
+                    status = StatusCode::NOT_MODIFIED;
+                    full = false;
+                    headers = Some(conditional::not_modified_headers(&self.headers));
+                }
+                Precondition::Failed => {
+                    status = StatusCode::PRECONDITION_FAILED;
+                    full = false;
+                    headers = Some(HeaderMap::new());
+                }
+                _ => {}
+            }
+        }
+        let mut headers = headers.unwrap_or_else(|| self.headers.clone());
+        headers.insert(header::AGE, seconds(ask.age));
+        if let Some(telling) = ask.telling {
+            if self.told_before {
+                telling.write(&mut headers);
+            } else if let Some(value) = telling.value() {
+                headers.insert(CACHE_STATUS, value);
+            }
+        }
+        let body = if full {
+            self.body.clone()
+        } else {
+            Bytes::new()
+        };
+        let mut response = Response::new(ResponseBody::full(body));
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        response
+    }
+
+    pub(crate) const fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    pub(crate) const fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// What it takes in memory, in bytes.
+    pub(crate) fn weight(&self) -> usize {
+        // A header map keeps about 104 bytes a field and an index of 4 bytes a slot beside it.
+        let fields = self.headers.capacity() * 112;
+        let text: usize = self
+            .headers
+            .iter()
+            .map(|(name, value)| name.as_str().len() + value.len())
+            .sum();
+        fields + text + self.body.len()
+    }
+}
+
+/// What matters for serving an entry to one request.
+#[derive(Debug)]
+pub(crate) struct Serve<'a> {
+    pub(crate) head: bool,
+    /// Method and headers of a request with preconditions.
+    pub(crate) conditional: Option<(&'a Method, &'a HeaderMap)>,
+    /// Age in seconds.
+    pub(crate) age: u64,
+    pub(crate) telling: Option<Telling>,
+}
+
+/// A strong entity tag over what a client would see: the content and how it is coded.
+fn entity_tag(headers: &HeaderMap, body: &[u8]) -> HeaderValue {
+    let mut hasher = blake3::Hasher::new();
+    for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING] {
+        let value = headers.get(name).map_or(&[][..], HeaderValue::as_bytes);
+        hasher.update(&value.len().to_be_bytes());
+        hasher.update(value);
+    }
+    hasher.update(body);
+    let hex = hasher.finalize().to_hex();
+    let text = format!("\"{}\"", hex.get(..32).unwrap_or_default());
+    HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
+}

@@ -1,0 +1,202 @@
+use std::{
+    cell::Cell,
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+};
+
+use foldhash::fast::RandomState;
+use pitlane_core::{Outcome, Reason};
+
+/// A power of two: more threads than this share.
+const SHARDS: usize = 16;
+/// More routes than this are counted together: a label must never grow with the traffic.
+const MAX_ROUTES: usize = 512;
+/// Where the routes beyond the bound are counted.
+const OTHER: &str = "other";
+
+const OUTCOMES: usize = Outcome::ALL.len();
+const REASONS: usize = Reason::ALL.len();
+
+/// How often something happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Count {
+    /// The route's label.
+    pub route: String,
+    /// How requests were answered.
+    pub outcome: Outcome,
+    /// Why.
+    pub reason: Reason,
+    /// How many.
+    pub count: u64,
+}
+
+/// One cache's counters per route, outcome and reason.
+///
+/// Each thread counts in a shard of its own, so that the hit path never waits for another
+/// thread's.
+pub(crate) struct Stats {
+    shards: Box<[Shard]>,
+    /// How the bodies that were to be stored ended, by reason.
+    fills: [AtomicU64; REASONS],
+}
+
+#[repr(align(128))]
+#[derive(Default)]
+struct Shard(Mutex<Routes>);
+
+type Routes = HashMap<Box<str>, Box<[[u64; REASONS]; OUTCOMES]>, RandomState>;
+
+impl Stats {
+    pub(crate) fn new() -> Self {
+        let shards = (0..SHARDS).map(|_| Shard::default()).collect();
+        Self {
+            shards,
+            fills: [const { AtomicU64::new(0) }; REASONS],
+        }
+    }
+
+    /// Counts one request.
+    pub(crate) fn count(&self, route: &str, outcome: Outcome, reason: Reason) {
+        let mut routes = self.shard();
+        if let Some(counts) = routes.get_mut(route) {
+            return add(counts, outcome, reason);
+        }
+        let route = if routes.len() < MAX_ROUTES {
+            route
+        } else {
+            OTHER
+        };
+        add(
+            routes
+                .entry(route.into())
+                .or_insert_with(|| Box::new([[0; REASONS]; OUTCOMES])),
+            outcome,
+            reason,
+        );
+    }
+
+    /// Counts the end of one fill: stored, or why not.
+    pub(crate) fn count_fill(&self, reason: Reason) {
+        if let Some(count) = self.fills.get(reason as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How fills ended: each reason that occurred, and how often.
+    pub(crate) fn fills(&self) -> Vec<(Reason, u64)> {
+        let counts = self.fills.iter().map(|count| count.load(Ordering::Relaxed));
+        Reason::ALL
+            .iter()
+            .copied()
+            .zip(counts)
+            .filter(|(_, count)| *count > 0)
+            .collect()
+    }
+
+    /// The sums over all threads, in order of route, outcome and reason.
+    pub(crate) fn counts(&self) -> Vec<Count> {
+        let mut sums: BTreeMap<(String, usize, usize), u64> = BTreeMap::new();
+        for shard in &self.shards {
+            for (route, counts) in lock(shard).iter() {
+                for (outcome, reasons) in counts.iter().enumerate() {
+                    for (reason, count) in reasons.iter().enumerate().filter(|(_, n)| **n > 0) {
+                        *sums
+                            .entry((route.to_string(), outcome, reason))
+                            .or_default() += count;
+                    }
+                }
+            }
+        }
+        let named = |((route, outcome, reason), count)| {
+            let outcome = *Outcome::ALL.get::<usize>(outcome)?;
+            let reason = *Reason::ALL.get::<usize>(reason)?;
+            Some(Count {
+                route,
+                outcome,
+                reason,
+                count,
+            })
+        };
+        sums.into_iter().filter_map(named).collect()
+    }
+
+    fn shard(&self) -> MutexGuard<'_, Routes> {
+        #[expect(clippy::indexing_slicing, reason = "the mask keeps it within bounds")]
+        lock(&self.shards[thread_number() & (SHARDS - 1)])
+    }
+}
+
+fn add(counts: &mut [[u64; REASONS]; OUTCOMES], outcome: Outcome, reason: Reason) {
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "both enums number their variants in order"
+    )]
+    {
+        counts[outcome as usize][reason as usize] += 1;
+    }
+}
+
+fn lock(shard: &Shard) -> MutexGuard<'_, Routes> {
+    shard.0.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn thread_number() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local!(static NUMBER: Cell<usize> = Cell::new(NEXT.fetch_add(1, Ordering::Relaxed)));
+    NUMBER.with(Cell::get)
+}
+
+impl fmt::Debug for Stats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stats").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_of_all_threads_add_up() {
+        let stats = Stats::new();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..1000 {
+                        stats.count("/clubs", Outcome::Hit, Reason::Fresh);
+                    }
+                    stats.count("/clubs", Outcome::Miss, Reason::UriMiss);
+                });
+            }
+        });
+        let found: Vec<_> = stats
+            .counts()
+            .into_iter()
+            .map(|c| (c.outcome, c.reason, c.count))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                (Outcome::Hit, Reason::Fresh, 4000),
+                (Outcome::Miss, Reason::UriMiss, 4)
+            ]
+        );
+    }
+
+    #[test]
+    fn routes_beyond_the_bound_are_counted_together() {
+        let stats = Stats::new();
+        for route in 0..2 * MAX_ROUTES {
+            stats.count(&route.to_string(), Outcome::Miss, Reason::UriMiss);
+        }
+        let counts = stats.counts();
+        assert_eq!(counts.len(), MAX_ROUTES + 1);
+        let other = counts.iter().find(|count| count.route == OTHER).unwrap();
+        assert_eq!(other.count, MAX_ROUTES as u64);
+    }
+}

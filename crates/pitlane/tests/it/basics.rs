@@ -1,0 +1,136 @@
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use pitlane::{Caches, ResponseCacheLayer};
+use pitlane_testkit::{Client, Origin, Protocol, Server};
+use tower::Layer;
+
+const FRESH: &[(&str, &str)] = &[
+    ("cache-control", "max-age=60"),
+    ("content-type", "text/plain"),
+];
+
+async fn serve(origin: &Origin) -> (Caches, Server, Client) {
+    let caches = Caches::builder().build().unwrap();
+    let layer = ResponseCacheLayer::new(&caches.get("default").unwrap());
+    let server = Server::start(layer.layer(origin.clone())).await;
+    (caches, server, Client::new(Protocol::Http1))
+}
+
+#[tokio::test]
+async fn a_miss_is_stored_and_then_hit_with_age_and_etag() {
+    let origin = Origin::counting(FRESH);
+    let (_caches, server, client) = serve(&origin).await;
+    let miss = client.get(&server.url("/a"), &[]).await;
+    assert_eq!(
+        miss.header("cache-status"),
+        "pitlane; fwd=uri-miss; stored; detail=uri-miss"
+    );
+    let hit = client.get(&server.url("/a"), &[]).await;
+    assert!(hit.is_hit(), "{hit:?}");
+    assert_eq!(hit.detail(), "fresh");
+    assert_eq!(hit.text(), "/a 1");
+    assert_eq!(hit.header("age"), "0");
+    assert_eq!(hit.header("etag"), miss.header("etag"));
+    assert!(hit.header("etag").len() > 10);
+    assert_eq!(hit.header("content-type"), "text/plain");
+    assert_eq!(origin.calls(), 1);
+}
+
+#[tokio::test]
+async fn a_known_etag_is_answered_304_and_head_is_answered_from_get() {
+    let origin = Origin::counting(FRESH);
+    let (_caches, server, client) = serve(&origin).await;
+    let url = server.url("/a");
+    let etag = client.get(&url, &[]).await.header("etag").to_owned();
+    let same = client.get(&url, &[("if-none-match", &etag)]).await;
+    assert_eq!(
+        (same.status, same.body.len()),
+        (StatusCode::NOT_MODIFIED, 0)
+    );
+    assert_eq!(same.header("etag"), etag);
+    let other = client.get(&url, &[("if-none-match", "\"x\"")]).await;
+    assert_eq!((other.status, other.text()), (StatusCode::OK, "/a 1"));
+    let head = client.ask(Method::HEAD, &url, &[]).await;
+    assert_eq!(
+        (head.status, head.header("content-length")),
+        (StatusCode::OK, "4")
+    );
+    assert!(head.is_hit() && head.body.is_empty());
+    assert_eq!(origin.calls(), 1);
+}
+
+#[tokio::test]
+async fn an_invalidated_tag_makes_the_next_get_a_miss_and_no_other() {
+    let origin = Origin::new(|request, call| async move {
+        let path = request.uri().path().to_owned();
+        let mut reply = Origin::reply(FRESH, format!("{path} {call}"));
+        reply
+            .extensions_mut()
+            .insert(pitlane::CacheHint::tags([path]));
+        reply
+    });
+    let (caches, server, client) = serve(&origin).await;
+    for path in ["/a", "/b"] {
+        client.get(&server.url(path), &[]).await;
+    }
+    let _ = caches.invalidate(["/a"]).await.unwrap();
+    let a = client.get(&server.url("/a"), &[]).await;
+    assert_eq!((a.detail(), a.text()), ("invalidated", "/a 3"));
+    assert!(client.get(&server.url("/b"), &[]).await.is_hit());
+}
+
+#[tokio::test]
+async fn a_write_to_a_uri_ends_its_entry_unless_it_fails() {
+    let origin = Origin::new(|request, call| async move {
+        let mut reply = Origin::reply(FRESH, call.to_string());
+        if request.headers().contains_key("fail") {
+            *reply.status_mut() = StatusCode::CONFLICT;
+        }
+        reply
+    });
+    let (_caches, server, client) = serve(&origin).await;
+    let url = server.url("/a?x=1");
+    client.get(&url, &[]).await;
+    client.ask(Method::POST, &url, &[("fail", "1")]).await;
+    assert!(client.get(&url, &[]).await.is_hit());
+    let post = client.ask(Method::POST, &url, &[]).await;
+    assert_eq!(
+        post.header("cache-status"),
+        "pitlane; fwd=method; detail=method"
+    );
+    assert_eq!(client.get(&url, &[]).await.detail(), "invalidated");
+}
+
+#[tokio::test]
+async fn an_expired_entry_is_a_miss_and_a_stale_one_within_its_window_is_served() {
+    let clock = pitlane::Clock::manual(pitlane::Timestamp::from_millis(1_000_000_000_000));
+    let caches = Caches::builder().clock(clock.clone()).build().unwrap();
+    let origin = Origin::counting(&[("cache-control", "max-age=60, stale-while-revalidate=30")]);
+    let layer = ResponseCacheLayer::new(&caches.get("default").unwrap());
+    let server = Server::start(layer.layer(origin.clone())).await;
+    let client = Client::new(Protocol::Http1);
+    let url = server.url("/a");
+    client.get(&url, &[]).await;
+    clock.advance(Duration::from_secs(59));
+    assert_eq!(client.get(&url, &[]).await.header("age"), "59");
+    clock.advance(Duration::from_secs(1));
+    let stale = client.get(&url, &[]).await;
+    assert_eq!(
+        (stale.detail(), stale.text()),
+        ("stale-while-revalidate", "/a 1")
+    );
+    while origin.calls() < 2 {
+        tokio::task::yield_now().await;
+    }
+    loop {
+        let hit = client.get(&url, &[]).await;
+        if hit.detail() == "fresh" {
+            assert_eq!(hit.text(), "/a 2");
+            break;
+        }
+    }
+    assert_eq!(origin.calls(), 2);
+    clock.advance(Duration::from_secs(91));
+    assert_eq!(client.get(&url, &[]).await.detail(), "expired");
+}

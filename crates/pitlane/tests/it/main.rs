@@ -1,0 +1,4 @@
+//! The caches and the layers, from outside.
+
+mod axum_stack;
+mod basics;
