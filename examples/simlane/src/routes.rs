@@ -9,8 +9,8 @@
 //! | api | 3 to 10 minutes | nothing (`/api/me`: the user) |
 //! | sessions | 2 weeks, in the database | never kept as a response |
 //!
-//! Layers are listed inside out: what a cache layer is to save (the delay,
-//! the look-up of the session, the rendering) stands before it.
+//! A cache layer goes outside of what it is to save: the delay, the look-up of
+//! the session, the rendering.
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -25,18 +25,13 @@ use crate::failure::Failure;
 use crate::{Site, api, pages};
 
 pub(crate) fn routes(site: Site) -> Router {
-    let pages = public().merge(personal()).merge(search()).merge(sessions());
-    let pages = pages
-        .method_not_allowed_fallback(no_such_method)
-        .route_layer(from_fn_with_state(site.clone(), pages::frame))
-        .route_layer(from_fn_with_state(site.clone(), delay));
-    let api = api()
-        .method_not_allowed_fallback(no_such_method)
-        .route_layer(from_fn_with_state(site.clone(), delay))
-        .fallback(nothing_here);
     let framed = from_fn_with_state(site.clone(), pages::frame);
-    let all = pages
-        .nest("/api", api)
+    let all = Router::new()
+        .merge(paged(public(), &site))
+        .merge(paged(personal(), &site))
+        .merge(paged(search(), &site))
+        .merge(paged(sessions(), &site))
+        .nest("/api", delayed(api(), &site).fallback(nothing_here))
         .merge(unkept())
         .fallback(nothing_here.layer(framed))
         .layer(from_fn(same_site));
@@ -46,6 +41,22 @@ pub(crate) fn routes(site: Site) -> Router {
         all
     };
     all.with_state(site)
+}
+
+/// A group of pages; a cache for it goes around what this returns.
+fn paged(group: Router<Site>, site: &Site) -> Router<Site> {
+    let group = group.method_not_allowed_fallback(no_such_method);
+    delayed(
+        group.route_layer(from_fn_with_state(site.clone(), pages::frame)),
+        site,
+    )
+}
+
+/// A group that is as slow as `--handler-delay` says.
+fn delayed(group: Router<Site>, site: &Site) -> Router<Site> {
+    group
+        .method_not_allowed_fallback(no_such_method)
+        .route_layer(from_fn_with_state(site.clone(), delay))
 }
 
 /// Public content: the same for everybody who is not signed in.

@@ -7,7 +7,7 @@ use argon2::Argon2;
 use argon2::password_hash::PasswordVerifier;
 use argon2::password_hash::phc::PasswordHash;
 use http::{HeaderMap, HeaderValue, header};
-use sqlx::{SqliteConnection, SqlitePool};
+use sqlx::SqlitePool;
 
 use crate::failure::Failure;
 use crate::model::User;
@@ -16,11 +16,9 @@ const COOKIE: &str = "simlane_session";
 /// Fourteen days, in seconds; the database's clock decides.
 const LIFETIME: i64 = 14 * 24 * 60 * 60;
 
-/// The user whose session the request carries.
-pub(crate) async fn user(
-    db: &mut SqliteConnection,
-    headers: &HeaderMap,
-) -> Result<Option<User>, Failure> {
+/// The user whose session the request carries. Without the cookie the database
+/// isn't asked.
+pub(crate) async fn user(db: &SqlitePool, headers: &HeaderMap) -> Result<Option<User>, Failure> {
     let Some(id) = id(headers) else {
         return Ok(None);
     };

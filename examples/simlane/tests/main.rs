@@ -1,6 +1,10 @@
 //! The whole site over real sockets: each test starts a server of its own on
 //! a free port, with a fresh database.
-#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "in a test a panic is the report"
+)]
 
 mod api;
 mod client;

@@ -65,9 +65,8 @@ pub(crate) async fn search(
 
 /// The only read here that asks who is looking.
 pub(crate) async fn me(State(site): State<Site>, headers: HeaderMap) -> Answer {
-    let mut db = db(&site).await?;
-    let user = session::user(&mut db, &headers)
+    let user = session::user(&site.0.db, &headers)
         .await?
         .ok_or(Failure::SignIn)?;
-    Ok(seen(read::me(&mut db, user).await?))
+    Ok(seen(read::me(&mut *db(&site).await?, user).await?))
 }

@@ -153,7 +153,7 @@ pub(crate) async fn patch_me(
     headers: HeaderMap,
     Body(draft): Body,
 ) -> Answer {
-    let user = session::user(&mut *site.0.db.acquire().await?, &headers).await?;
+    let user = session::user(&site.0.db, &headers).await?;
     let user = user.ok_or(Failure::SignIn)?;
     Ok(updated(
         write::patch_user(&site.0.db, user.id, draft).await?,

@@ -41,7 +41,7 @@ pub(crate) async fn frame(
     mut request: Request,
     next: Next,
 ) -> Result<Response, Failure> {
-    let viewer = session::user(&mut *site.0.db.acquire().await?, request.headers()).await?;
+    let viewer = session::user(&site.0.db, request.headers()).await?;
     let page = Page { site, viewer };
     request.extensions_mut().insert(page.clone());
     let response = next.run(request).await;
