@@ -21,6 +21,7 @@ mod clock;
 mod error;
 mod response;
 mod stats;
+mod units;
 
 pub use cache::{
     Cache, Caches, CachesBuilder, Claim, Fill, Invalidated, Invalidation, MemoryUse, Owed, Scope,
@@ -37,3 +38,4 @@ pub use response::{
     ResponseBody, ResponseCache, ResponseCacheLayer, ResponseFuture,
 };
 pub use stats::Count;
+pub use units::{parse_duration, parse_size};

@@ -1,2 +1,26 @@
-//! Placeholder.
-fn main() {}
+//! Side-by-side benchmarks: everything in one run, in turns, with ratios.
+//!
+//! `cargo xtask bench hit` prints what a hit in memory and a pass-through cost against the bare
+//! service. Only the ratios of one run mean anything; the times depend on the machine.
+#![expect(clippy::print_stdout, clippy::exit, reason = "a command-line tool")]
+
+mod hit;
+mod measure;
+
+fn main() {
+    let names: Vec<String> = std::env::args().skip(1).collect();
+    let names = if names.is_empty() {
+        vec![String::from("hit")]
+    } else {
+        names
+    };
+    for name in &names {
+        match name.as_str() {
+            "hit" => hit::run(),
+            other => {
+                eprintln!("no benchmark is named {other:?}; there is: hit");
+                std::process::exit(2);
+            }
+        }
+    }
+}

@@ -12,6 +12,7 @@ use crate::{
     clock::Clock,
     error::{Error, ErrorKind},
     stats::Stats,
+    units::parse_size,
 };
 
 const DEFAULT_LIMIT: u64 = 64 << 20;
@@ -188,7 +189,7 @@ impl CachesBuilder {
             self = self.config_file(path)?;
         }
         if let Ok(limit) = env::var("PITLANE_MEMORY_LIMIT") {
-            let limit = config::size(&limit).map_err(|error| {
+            let limit = parse_size(&limit).map_err(|error| {
                 Error::new(
                     ErrorKind::Configuration,
                     format!("PITLANE_MEMORY_LIMIT: {error}"),

@@ -3,7 +3,10 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::Settings;
-use crate::error::{Error, ErrorKind};
+use crate::{
+    error::{Error, ErrorKind},
+    units::{parse_duration, parse_size},
+};
 
 /// What a `pitlane.toml` says.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,48 +31,6 @@ pub(crate) fn parse(text: &str, origin: &str) -> Result<File, Error> {
         limit: limit.map(|size| size.0),
         max_body: max_body.map(|size| size.0),
         caches: caches.collect(),
-    })
-}
-
-/// Reads a size in bytes: `65536`, `64KiB`, `256MiB`, `1GiB`.
-pub(crate) fn size(text: &str) -> Result<u64, String> {
-    const UNITS: [(&str, u64); 4] = [
-        ("KiB", 1 << 10),
-        ("MiB", 1 << 20),
-        ("GiB", 1 << 30),
-        ("B", 1),
-    ];
-    let unit = UNITS
-        .iter()
-        .find_map(|(unit, bytes)| Some((text.strip_suffix(unit)?, *bytes)));
-    let (digits, bytes) = unit.unwrap_or((text, 1));
-    let number = digits.trim().parse::<u64>().ok();
-    number
-        .and_then(|number| number.checked_mul(bytes))
-        .ok_or_else(|| {
-            format!(
-                "{text:?} is no size: write a whole number and B, KiB, MiB or GiB, as in \"64MiB\""
-            )
-        })
-}
-
-/// Reads a duration: `250ms`, `30s`, `15m`, `2h`, `14d`.
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    // Milliseconds before minutes and seconds: the longer suffix first.
-    const UNITS: [(&str, u64); 5] = [
-        ("ms", 1),
-        ("s", 1_000),
-        ("m", 60_000),
-        ("h", 3_600_000),
-        ("d", 86_400_000),
-    ];
-    let unit = UNITS
-        .iter()
-        .find_map(|(unit, millis)| Some((text.strip_suffix(unit)?, *millis)));
-    let millis =
-        unit.and_then(|(digits, unit)| digits.trim().parse::<u64>().ok()?.checked_mul(unit));
-    millis.map(Duration::from_millis).ok_or_else(|| {
-        format!("{text:?} is no duration: write a whole number and ms, s, m, h or d, as in \"15m\"")
     })
 }
 
@@ -118,7 +79,7 @@ struct Size(u64);
 impl<'de> Deserialize<'de> for Size {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        size(&text).map(Self).map_err(D::Error::custom)
+        parse_size(&text).map(Self).map_err(D::Error::custom)
     }
 }
 
@@ -127,7 +88,7 @@ struct Span(Duration);
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        duration(&text).map(Self).map_err(D::Error::custom)
+        parse_duration(&text).map(Self).map_err(D::Error::custom)
     }
 }
 
@@ -180,19 +141,5 @@ mod tests {
         };
         assert_eq!(file.caches.get("api"), Some(&api));
         assert_eq!(file.caches.get("default"), Some(&Settings::default()));
-    }
-
-    #[test]
-    fn sizes_and_durations_are_exact_or_refused() {
-        assert_eq!(size("0"), Ok(0));
-        assert_eq!(size("64KiB"), Ok(65_536));
-        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
-        assert_eq!(duration("14d"), Ok(Duration::from_secs(1_209_600)));
-        for bad in ["", "MiB", "-1", "1.5GiB", "99999999999GiB", "64MB"] {
-            assert!(size(bad).is_err(), "{bad}");
-        }
-        for bad in ["", "s", "15", "1.5h", "-1s", "99999999999999999999d", "1w"] {
-            assert!(duration(bad).is_err(), "{bad}");
-        }
     }
 }

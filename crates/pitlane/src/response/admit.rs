@@ -1,41 +1,17 @@
-use http::{HeaderMap, HeaderValue, Method, Uri, header, request::Parts};
-use pitlane_core::{Reason, Tag, TagId};
+use http::{HeaderMap, HeaderValue, Method, header, request::Parts};
+use pitlane_core::Reason;
 use pitlane_policy::Profile;
 
 use super::{
-    key::{FORWARDED, Place, Target, request_key},
+    key::{Beside, FORWARDED, Host, KeyBytes, write_key},
     layer::Settings,
 };
-use crate::cache::Cache;
 
-/// Whether the cache has a part in a request.
-#[derive(Debug)]
-pub(crate) enum Admission {
-    /// None: it goes to the inner service as it is.
-    Bypass(Reason),
-    /// The answer may be in the cache.
-    Ask(Box<Ask>),
-}
-
-/// What is asked of the cache.
+/// A request whose answer may be in the cache.
 #[derive(Debug)]
 pub(crate) struct Ask {
-    pub(crate) place: Place,
-    pub(crate) target: Target,
     pub(crate) user: Option<String>,
     pub(crate) scan: Scan,
-}
-
-impl Ask {
-    /// What an invalidation must name to end the answer, as far as that is known before it is
-    /// computed.
-    pub(crate) fn implied_tags(&self, cache: &Cache, uri: &Uri) -> Vec<TagId> {
-        let mut tags = self.target.implied_tags(cache, uri);
-        if let Some(user) = &self.user {
-            tags.push(Tag::new(format!("user:{user}")).id(cache.shared().log.hasher()));
-        }
-        tags
-    }
 }
 
 /// What one pass over the request's headers finds.
@@ -52,15 +28,17 @@ pub(crate) struct Scan {
     refusal: Option<Reason>,
 }
 
-/// Decides whether a GET or HEAD request without a body may be answered from the cache.
-pub(crate) fn admit(settings: &Settings, parts: &Parts, body_is_empty: bool) -> Admission {
-    match ask(settings, parts, body_is_empty) {
-        Ok(ask) => Admission::Ask(Box::new(ask)),
-        Err(reason) => Admission::Bypass(reason),
-    }
-}
-
-fn ask(settings: &Settings, parts: &Parts, body_is_empty: bool) -> Result<Ask, Reason> {
+/// Decides whether a request may be answered from the cache, and writes its key.
+///
+/// # Errors
+///
+/// Why the cache has no part in it.
+pub(crate) fn admit(
+    settings: &Settings,
+    parts: &Parts,
+    body_is_empty: bool,
+    key: &mut KeyBytes,
+) -> Result<Ask, Reason> {
     if !settings.enabled {
         return Err(Reason::Disabled);
     }
@@ -68,10 +46,7 @@ fn ask(settings: &Settings, parts: &Parts, body_is_empty: bool) -> Result<Ask, R
     if !head && parts.method != Method::GET {
         return Err(Reason::Method);
     }
-    let scan = Scan {
-        head,
-        ..scan(&parts.headers)
-    };
+    let (scan, host) = scan(&parts.headers, head);
     if let Some(reason) = scan.refusal {
         return Err(reason);
     }
@@ -82,24 +57,14 @@ fn ask(settings: &Settings, parts: &Parts, body_is_empty: bool) -> Result<Ask, R
         return Err(Reason::MethodOverride);
     }
     let user = identify(settings, parts, scan)?;
-    let target = Target::of(parts).ok_or(Reason::Host)?;
-    let prefix = settings.cache.key_prefix();
-    let headers = &settings.key_headers;
-    let key = request_key(
-        prefix,
-        &target,
-        parts,
-        scan.forwarded,
-        headers,
-        user.as_deref(),
-    )
-    .ok_or(Reason::KeyTooLong)?;
-    Ok(Ask {
-        place: Place::new(&settings.cache, key),
-        target,
-        user,
-        scan,
-    })
+    let beside = Beside {
+        host,
+        forwarded: scan.forwarded,
+        headers: &settings.key_headers,
+        user: user.as_deref(),
+    };
+    write_key(key, settings.cache.key_prefix(), parts, beside)?;
+    Ok(Ask { user, scan })
 }
 
 /// Who may be answered: a known user with an entry of their own, or nobody in particular.
@@ -119,10 +84,18 @@ fn identify(settings: &Settings, parts: &Parts, scan: Scan) -> Result<Option<Str
     Ok(None)
 }
 
-fn scan(headers: &HeaderMap) -> Scan {
-    let mut scan = Scan::default();
+fn scan(headers: &HeaderMap, head: bool) -> (Scan, Host<'_>) {
+    let mut scan = Scan {
+        head,
+        ..Scan::default()
+    };
+    let mut host = Host::default();
     for (name, value) in headers {
         match name.as_str() {
+            "host" => {
+                host.repeated = host.value.is_some();
+                host.value = Some(value.as_bytes());
+            }
             "authorization" | "proxy-authorization" => scan.authorized = true,
             "cookie" => scan.cookie = true,
             "origin" => scan.origin = true,
@@ -143,7 +116,7 @@ fn scan(headers: &HeaderMap) -> Scan {
             other => scan.forwarded |= is_forwarding(other),
         }
     }
-    scan
+    (scan, host)
 }
 
 fn is_forwarding(name: &str) -> bool {
@@ -198,7 +171,7 @@ mod tests {
             request = request.header(*name, *value);
         }
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        let found = ask(layer.settings(), &parts, true).err();
+        let found = admit(layer.settings(), &parts, true, &mut KeyBytes::new()).err();
         assert_eq!(found, expected, "{uri} {headers:?}");
     }
 

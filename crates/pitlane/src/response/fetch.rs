@@ -6,7 +6,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body::Body;
-use pitlane_core::{Basis, Dependencies, Followed, Joined, Outcome, Reason};
+use pitlane_core::{Basis, Dependencies, Followed, Joined, Outcome, Reason, TagId};
 use pitlane_policy::{RequestFacts, conditional};
 use tokio::task::futures::TaskLocalFuture;
 use tower::util::{Oneshot, ServiceExt};
@@ -16,13 +16,13 @@ use super::{
     admit::Ask,
     body::ResponseBody,
     decorate::decorate,
-    key::Place,
+    key::{Place, Target},
     layer::Settings,
     lookup::{Fallback, Found, find, response_of},
     recording::Recording,
     service::{Reading, serve},
     status::{Telling, outcome},
-    store::Asked,
+    store::{Asked, user_tag},
 };
 use crate::cache::{Entry, Flown, Lead, Scope, Usable, run_in};
 
@@ -35,6 +35,8 @@ pub(crate) struct Call<S, Q> {
     pub(crate) settings: Arc<Settings>,
     pub(crate) request: Request<Q>,
     pub(crate) ask: Ask,
+    /// The place without variants.
+    pub(crate) place: Place,
     /// The variant's place, where the URI is known to vary.
     pub(crate) variant: Option<Place>,
     pub(crate) label: Option<Box<str>>,
@@ -92,19 +94,27 @@ where
 impl<S, Q> Call<S, Q> {
     fn join(&self) -> Joined<Flown, Basis> {
         let shared = self.settings.cache.shared();
-        let current = |basis: &Basis| {
-            let tags = self
-                .ask
-                .implied_tags(&self.settings.cache, self.request.uri());
-            shared.is_current(basis, &tags)
-        };
+        let current = |basis: &Basis| shared.is_current(basis, &self.tags());
         shared
             .flights
             .join(self.place().digest, shared.log.basis(), current)
     }
 
+    /// What an invalidation must name to end the answer, as far as that is known before it is
+    /// computed.
+    fn tags(&self) -> Vec<TagId> {
+        let cache = &self.settings.cache;
+        let uri = self.request.uri();
+        let target = Target::of(uri, self.request.headers());
+        let mut tags = target.map_or_else(Vec::new, |target| target.implied_tags(cache, uri));
+        if let Some(user) = &self.ask.user {
+            tags.push(user_tag(user).id(cache.shared().log.hasher()));
+        }
+        tags
+    }
+
     fn place(&self) -> &Place {
-        self.variant.as_ref().unwrap_or(&self.ask.place)
+        self.variant.as_ref().unwrap_or(&self.place)
     }
 
     /// Judges what a flight landed with as a hit, at this moment: it may be another variant, or
@@ -112,7 +122,7 @@ impl<S, Q> Call<S, Q> {
     fn judge_landed(&mut self, entry: &Entry) -> Result<(u64, i64), Reason> {
         let cache = &self.settings.cache;
         let now = cache.shared().clock.now();
-        let (_, variant) = find(cache, &self.ask.place, self.request.headers(), now);
+        let (_, variant) = find(cache, &self.place.key, self.request.headers(), now);
         self.variant = variant;
         if *entry.key != *self.place().key {
             return Err(Reason::VaryMiss);
@@ -176,7 +186,7 @@ impl<S, Q> Call<S, Q> {
         let cache = self.settings.cache.clone();
         let now = cache.shared().clock.now();
         // The flight before this one may have landed after the request had looked.
-        let (found, variant) = find(&cache, &self.ask.place, self.request.headers(), now);
+        let (found, variant) = find(&cache, &self.place.key, self.request.headers(), now);
         self.variant = variant;
         match found {
             Found::Fresh { entry, age, ttl } => {
@@ -264,8 +274,8 @@ impl<S, Q> Call<S, Q> {
         let dependencies = Arc::new(Dependencies::new(basis));
         let scan = self.ask.scan;
         let asked = Asked {
-            place: self.ask.place,
-            target: self.ask.target,
+            place: self.place,
+            target: Target::of(self.request.uri(), self.request.headers()),
             user: self.ask.user,
             uri: self.request.uri().clone(),
             headers,
@@ -331,7 +341,7 @@ impl<S, Q> Call<S, Q> {
     {
         let cache = self.settings.cache.clone();
         let now = cache.shared().clock.now();
-        let (found, variant) = find(&cache, &self.ask.place, self.request.headers(), now);
+        let (found, variant) = find(&cache, &self.place.key, self.request.headers(), now);
         self.variant = variant;
         if let Found::Fresh { entry, .. } = found {
             lead.land(Flown::Entry(entry));

@@ -201,7 +201,7 @@ pub(crate) struct Owing {
 impl Owing {
     /// `None` for a URI that nothing can be stored under.
     pub(crate) fn of(cache: &Cache, parts: &Parts) -> Option<Self> {
-        let target = Target::of(parts)?;
+        let target = Target::of(&parts.uri, &parts.headers)?;
         let uri = target.uri(parts.uri.path(), parts.uri.query());
         let uri = TagId::of(cache.shared().log.hasher(), TagKind::Uri, &uri);
         Some(Self {

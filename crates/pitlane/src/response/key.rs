@@ -1,5 +1,5 @@
 use http::{HeaderMap, HeaderName, Uri, header, request::Parts};
-use pitlane_core::{Digest, Key, TagId, TagKind};
+use pitlane_core::{Digest, Key, Reason, TagId, TagKind};
 use smallvec::SmallVec;
 
 use crate::cache::Cache;
@@ -35,13 +35,18 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn new(cache: &Cache, key: KeyBytes) -> Self {
-        let digest = cache.shared().log.hasher().digest_bytes(0, &key);
+        let digest = digest(cache, &key);
         Self { key, digest }
     }
 
-    /// The place of one variant: the same key and the values that select it.
-    pub(crate) fn variant(&self, cache: &Cache, vary: &[HeaderName], request: &HeaderMap) -> Self {
-        let mut key = self.key.clone();
+    /// The place of one variant of `key`: the same key and the values that select it.
+    pub(crate) fn variant(
+        cache: &Cache,
+        key: &[u8],
+        vary: &[HeaderName],
+        request: &HeaderMap,
+    ) -> Self {
+        let mut key = KeyBytes::from_slice(key);
         let mut value = Vec::new();
         push(&mut key, b"vary");
         for name in vary {
@@ -54,42 +59,44 @@ impl Place {
     }
 }
 
-/// What of a request's target is normalised before it is a key.
+pub(crate) fn digest(cache: &Cache, key: &[u8]) -> Digest {
+    cache.shared().log.hasher().digest_bytes(0, key)
+}
+
+/// The Host header of a request.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Host<'a> {
+    pub(crate) value: Option<&'a [u8]>,
+    /// There are several: none of them can be trusted.
+    pub(crate) repeated: bool,
+}
+
+impl<'a> Host<'a> {
+    fn of(headers: &'a HeaderMap) -> Self {
+        let mut values = headers
+            .get_all(header::HOST)
+            .iter()
+            .map(|host| host.as_bytes());
+        Self {
+            value: values.next(),
+            repeated: values.next().is_some(),
+        }
+    }
+}
+
+/// What of a request's target is normalised before it is a name.
 #[derive(Debug)]
 pub(crate) struct Target {
     /// `scheme://host` with the host in lower case, without a default port or a trailing dot.
-    pub(crate) origin: KeyBytes,
-    /// A Host header that disagrees with the URI's authority.
-    pub(crate) other_host: Option<KeyBytes>,
+    origin: KeyBytes,
 }
 
 impl Target {
-    /// `None` when the host is unusable: repeated, with user information, or with characters
-    /// that no host has.
-    pub(crate) fn of(parts: &Parts) -> Option<Self> {
-        let scheme = parts.uri.scheme_str().unwrap_or("http");
-        let mut hosts = parts.headers.get_all(header::HOST).iter();
-        let header = hosts.next().map(|host| host.as_bytes());
-        if hosts.next().is_some() {
-            return None;
-        }
-        let authority = parts
-            .uri
-            .authority()
-            .map(|authority| authority.as_str().as_bytes());
-        let host = authority.or(header).unwrap_or_default();
+    /// `None` when the host is unusable.
+    pub(crate) fn of(uri: &Uri, headers: &HeaderMap) -> Option<Self> {
         let mut origin = KeyBytes::new();
-        push_lower(&mut origin, scheme.as_bytes());
-        origin.extend_from_slice(b"://");
-        let start = origin.len();
-        normalise_host(scheme, host, &mut origin)?;
-        let mut other_host = None;
-        if let (Some(_), Some(header)) = (authority, header) {
-            let mut other = KeyBytes::new();
-            normalise_host(scheme, header, &mut other)?;
-            other_host = (origin.get(start..) != Some(&other)).then_some(other);
-        }
-        Some(Self { origin, other_host })
+        write_origin(&mut origin, uri, Host::of(headers))?;
+        Some(Self { origin })
     }
 
     /// The URI as invalidations name it: origin, path and query exactly as they came.
@@ -102,9 +109,7 @@ impl Target {
         }
         uri
     }
-}
 
-impl Target {
     /// The tags that follow from a URI: its cache, itself, every subtree it lies in.
     pub(crate) fn implied_tags(&self, cache: &Cache, uri: &Uri) -> Vec<TagId> {
         let log = &cache.shared().log;
@@ -121,36 +126,77 @@ impl Target {
     }
 }
 
-/// The key of a request, `None` when it is too long to be one.
+/// Writes `scheme://host`. Returns a Host header that disagrees with the URI's authority, and
+/// `None` when the host is unusable: repeated, with user information, or with characters that no
+/// host has.
+fn write_origin(out: &mut KeyBytes, uri: &Uri, host: Host<'_>) -> Option<Option<Box<[u8]>>> {
+    if host.repeated {
+        return None;
+    }
+    let scheme = uri.scheme_str().unwrap_or("http");
+    let authority = uri
+        .authority()
+        .map(|authority| authority.as_str().as_bytes());
+    push_lower(out, scheme.as_bytes());
+    out.extend_from_slice(b"://");
+    let start = out.len();
+    normalise_host(scheme, authority.or(host.value).unwrap_or_default(), out)?;
+    let (Some(_), Some(value)) = (authority, host.value) else {
+        return Some(None);
+    };
+    let mut other = KeyBytes::new();
+    normalise_host(scheme, value, &mut other)?;
+    Some((out.get(start..) != Some(&other)).then(|| other.to_vec().into()))
+}
+
+/// What beside the URI is part of a key.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Beside<'a> {
+    pub(crate) host: Host<'a>,
+    /// The request has one of the forwarding headers.
+    pub(crate) forwarded: bool,
+    pub(crate) headers: &'a [HeaderName],
+    pub(crate) user: Option<&'a str>,
+}
+
+/// Writes the key of a request.
 ///
 /// Every part has its length before it, so that no two tuples of parts are the same bytes. Path
 /// and query are raw: `/%61` and `/a` are two keys, because a handler may tell them apart.
-pub(crate) fn request_key(
+///
+/// # Errors
+///
+/// When the host is unusable or the key too long.
+pub(crate) fn write_key(
+    key: &mut KeyBytes,
     prefix: [u8; 6],
-    target: &Target,
     parts: &Parts,
-    forwarded: bool,
-    key_headers: &[HeaderName],
-    user: Option<&str>,
-) -> Option<KeyBytes> {
-    let mut key = KeyBytes::new();
+    beside: Beside<'_>,
+) -> Result<(), Reason> {
     key.extend_from_slice(&prefix);
     key.push(b'r');
-    push(&mut key, &target.origin);
-    push(&mut key, parts.uri.path().as_bytes());
+    push(key, parts.uri.path().as_bytes());
     // No query and an empty one are two requests.
-    push_option(&mut key, parts.uri.query().map(str::as_bytes));
-    push_option(&mut key, target.other_host.as_deref());
-    push_option(&mut key, user.map(str::as_bytes));
-    if forwarded {
+    push_option(key, parts.uri.query().map(str::as_bytes));
+    push_option(key, beside.user.map(str::as_bytes));
+    let start = key.len();
+    let other_host = write_origin(key, &parts.uri, beside.host).ok_or(Reason::Host)?;
+    let length = u32::try_from(key.len() - start).unwrap_or(u32::MAX);
+    key.extend_from_slice(&length.to_be_bytes());
+    push_option(key, other_host.as_deref());
+    if beside.forwarded {
         for name in FORWARDED {
-            push_header(&mut key, name, parts.headers.get_all(name));
+            push_header(key, name, parts.headers.get_all(name));
         }
     }
-    for name in key_headers {
-        push_header(&mut key, name.as_str(), parts.headers.get_all(name));
+    for name in beside.headers {
+        push_header(key, name.as_str(), parts.headers.get_all(name));
     }
-    (key.len() <= MAX_LENGTH).then_some(key)
+    if key.len() > MAX_LENGTH {
+        Err(Reason::KeyTooLong)
+    } else {
+        Ok(())
+    }
 }
 
 fn push_header(key: &mut KeyBytes, name: &str, values: header::GetAll<'_, header::HeaderValue>) {
@@ -210,8 +256,17 @@ mod tests {
 
     fn key(uri: &str, headers: &[(&str, &str)]) -> Option<KeyBytes> {
         let parts = parts(uri, headers);
-        let target = Target::of(&parts)?;
-        request_key([0; 6], &target, &parts, true, &[], None)
+        let host = Host::of(&parts.headers);
+        let beside = Beside {
+            host,
+            forwarded: true,
+            headers: &[],
+            user: None,
+        };
+        let mut key = KeyBytes::new();
+        write_key(&mut key, [0; 6], &parts, beside)
+            .ok()
+            .map(|()| key)
     }
 
     #[track_caller]

@@ -3,7 +3,10 @@ use std::sync::Arc;
 use http::HeaderMap;
 use pitlane_core::{Reason, Timestamp};
 
-use super::{key::Place, stored::StoredResponse};
+use super::{
+    key::{Place, digest},
+    stored::StoredResponse,
+};
 use crate::cache::{Cache, Entry, MarkerKind, Payload, Slot, Usable};
 
 /// What the memory tier has for a request.
@@ -38,36 +41,34 @@ pub(crate) struct Fallback {
     pub(crate) stale_for: u64,
 }
 
-/// Looks for the request's entry. `place` is the one without variants; the place returned is
-/// the variant's, if the URI has any.
+/// Looks for a request's entry by the key without variants. The place returned is the variant's,
+/// if the URI has any.
 pub(crate) fn find(
     cache: &Cache,
-    place: &Place,
+    key: &[u8],
     request: &HeaderMap,
     now: Timestamp,
 ) -> (Found, Option<Place>) {
-    match cache.tier().get(place.digest) {
-        Some(Slot::Marker(marker)) if *marker.key == *place.key && !marker.vary().is_empty() => {
-            let variant = place.variant(cache, marker.vary(), request);
+    match cache.tier().get(digest(cache, key)) {
+        Some(Slot::Marker(marker)) if *marker.key == *key && !marker.vary().is_empty() => {
+            let variant = Place::variant(cache, key, marker.vary(), request);
             let slot = cache.tier().get(variant.digest);
-            (
-                judge(cache, slot, &variant, now, Reason::VaryMiss),
-                Some(variant),
-            )
+            let found = judge(cache, slot, &variant.key, now, Reason::VaryMiss);
+            (found, Some(variant))
         }
-        slot => (judge(cache, slot, place, now, Reason::UriMiss), None),
+        slot => (judge(cache, slot, key, now, Reason::UriMiss), None),
     }
 }
 
-fn judge(cache: &Cache, slot: Option<Slot>, place: &Place, now: Timestamp, none: Reason) -> Found {
+fn judge(cache: &Cache, slot: Option<Slot>, key: &[u8], now: Timestamp, none: Reason) -> Found {
     let miss = |why| Found::Miss {
         why,
         fallback: None,
     };
     let entry = match slot {
         // The digest led here; the full key decides.
-        Some(Slot::Entry(entry)) if *entry.key == *place.key => entry,
-        Some(Slot::Marker(marker)) if *marker.key == *place.key => {
+        Some(Slot::Entry(entry)) if *entry.key == *key => entry,
+        Some(Slot::Marker(marker)) if *marker.key == *key => {
             return match marker.kind {
                 MarkerKind::Pass { until } if now < until => Found::Pass,
                 _ => miss(none),

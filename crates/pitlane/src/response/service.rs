@@ -12,11 +12,11 @@ use pitlane_policy::{Profile, RequestDirectives};
 use tower_service::Service;
 
 use super::{
-    admit::{Admission, Ask, admit},
+    admit::{Ask, admit},
     body::ResponseBody,
     fetch::{Call, fetch},
     future::{Owing, ResponseFuture},
-    key::Place,
+    key::{KeyBytes, Place},
     layer::Settings,
     lookup::{Found, find, response_of},
     status::{Telling, outcome},
@@ -59,9 +59,10 @@ where
 
     fn call(&mut self, request: Request<Q>) -> Self::Future {
         let (parts, body) = request.into_parts();
-        match admit(&self.settings, &parts, body.is_end_stream()) {
-            Admission::Bypass(reason) => self.bypass(reason, parts, body),
-            Admission::Ask(ask) => self.ask(*ask, parts, body),
+        let mut key = KeyBytes::new();
+        match admit(&self.settings, &parts, body.is_end_stream(), &mut key) {
+            Ok(ask) => self.ask(ask, &key, parts, body),
+            Err(reason) => self.bypass(reason, parts, body),
         }
     }
 }
@@ -90,7 +91,13 @@ impl<S: Clone> ResponseCache<S> {
         )
     }
 
-    fn ask<Q, R>(&self, ask: Ask, mut parts: Parts, body: Q) -> ResponseFuture<S, Q, R>
+    fn ask<Q, R>(
+        &self,
+        ask: Ask,
+        key: &KeyBytes,
+        mut parts: Parts,
+        body: Q,
+    ) -> ResponseFuture<S, Q, R>
     where
         S: Service<Request<Q>, Response = Response<R>> + Send + 'static,
         S::Future: Send + 'static,
@@ -105,7 +112,7 @@ impl<S: Clone> ResponseCache<S> {
             parts.headers.remove(header::COOKIE);
         }
         let now = settings.cache.shared().clock.now();
-        let (found, variant) = find(&settings.cache, &ask.place, &parts.headers, now);
+        let (found, variant) = find(&settings.cache, key, &parts.headers, now);
         let found = match heed(settings, &ask, &parts.headers, found, now) {
             Ok(found) => found,
             Err(reason) if reason == Reason::OnlyIfCached => {
@@ -136,7 +143,7 @@ impl<S: Clone> ResponseCache<S> {
                 settings.count(&parts, Outcome::Stale, detail);
                 let response = serve(settings, &entry, &ask.reading(&parts), age, telling);
                 if !ask.scan.head {
-                    self.call_inner(ask, variant, parts, body).refresh();
+                    self.call_inner(ask, key, variant, parts, body).refresh();
                 }
                 ResponseFuture::ready(response)
             }
@@ -154,22 +161,30 @@ impl<S: Clone> ResponseCache<S> {
                     Found::Miss { why, .. } => why,
                     _ => Reason::HitForMiss,
                 };
-                ResponseFuture::pass(self.call_inner(ask, variant, parts, body).pass(why))
+                ResponseFuture::pass(self.call_inner(ask, key, variant, parts, body).pass(why))
             }
             Found::Miss { why, fallback } => {
-                let call = self.call_inner(ask, variant, parts, body);
+                let call = self.call_inner(ask, key, variant, parts, body);
                 ResponseFuture::boxed(fetch(call, why, fallback))
             }
         }
     }
 
-    fn call_inner<Q>(&self, ask: Ask, variant: Option<Place>, parts: Parts, body: Q) -> Call<S, Q> {
+    fn call_inner<Q>(
+        &self,
+        ask: Ask,
+        key: &KeyBytes,
+        variant: Option<Place>,
+        parts: Parts,
+        body: Q,
+    ) -> Call<S, Q> {
         let label = self
             .settings
             .route_label
             .as_ref()
             .and_then(|label| label(&parts));
         Call {
+            place: Place::new(&self.settings.cache, key.clone()),
             label: label.map(Box::from),
             inner: self.inner.clone(),
             settings: Arc::clone(&self.settings),

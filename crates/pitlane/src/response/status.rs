@@ -132,7 +132,10 @@ const fn forward(why: Reason) -> &'static str {
 
 /// A number of seconds as a header value.
 pub(crate) fn seconds(seconds: u64) -> HeaderValue {
-    HeaderValue::from(seconds)
+    // `HeaderValue::from(u64)` allocates twice.
+    let mut text = Text::new();
+    text.push_number(seconds);
+    text.value().unwrap_or(HeaderValue::from_static("0"))
 }
 
 /// The outcome that goes with a reason for asking the inner service.

@@ -27,7 +27,7 @@ pub(crate) struct Asked {
     pub(crate) settings: Arc<Settings>,
     /// The place without variants.
     pub(crate) place: Place,
-    pub(crate) target: Target,
+    pub(crate) target: Option<Target>,
     pub(crate) user: Option<String>,
     pub(crate) uri: http::Uri,
     /// The headers that the inner service saw; `None` where they were not kept, and then only an
@@ -70,6 +70,9 @@ impl Asked {
         body_is_empty: bool,
         declared: Option<u64>,
     ) -> Result<Judged, Reason> {
+        if self.target.is_none() {
+            return Err(Reason::Host);
+        }
         let received = self.settings.cache.shared().clock.now();
         let hint = head.extensions.get::<CacheHint>();
         if hint.is_some_and(|hint| hint.no_store) {
@@ -149,7 +152,7 @@ impl Asked {
         if names.len() > MAX_VARY {
             return Err(Reason::VaryLimit);
         }
-        let place = self.place.variant(cache, &names, request);
+        let place = Place::variant(cache, &self.place.key, &names, request);
         let (marker, new) = match there {
             Some(marker) if known.len() == names.len() => (marker, false),
             _ => (
@@ -174,7 +177,7 @@ impl Asked {
             names.extend(tags(&self.uri, head));
         }
         if let Some(user) = &self.user {
-            names.push(Tag::new(format!("user:{user}")));
+            names.push(user_tag(user));
         }
         names.extend(listed_tags(&head.headers, "cache-tag", |c| c == ','));
         names.extend(listed_tags(&head.headers, "surrogate-key", |c| {
@@ -188,7 +191,9 @@ impl Asked {
         let cache = &self.settings.cache;
         let variant = find_variants(cache, &self.place).zip(self.headers.as_ref());
         let place = match variant {
-            Some((marker, request)) => self.place.variant(cache, marker.vary(), request),
+            Some((marker, request)) => {
+                Place::variant(cache, &self.place.key, marker.vary(), request)
+            }
             None => self.place.clone(),
         };
         let kind = MarkerKind::Pass {
@@ -202,6 +207,11 @@ impl Asked {
             .tier()
             .insert(place.digest, Slot::Marker(Arc::new(marker)));
     }
+}
+
+/// The tag of everything that one user's entries show.
+pub(crate) fn user_tag(user: &str) -> Tag {
+    Tag::new(format!("user:{user}"))
 }
 
 /// The marker that says on what a URI's answers vary.
@@ -264,13 +274,10 @@ impl Draft {
         let shared = settings.cache.shared();
         let body = join(chunks);
         let refusal = self.refusal(&body, gathered.stale);
-        let implied: Vec<_> = self
-            .asked
-            .target
-            .implied_tags(&settings.cache, &self.asked.uri)
-            .into_iter()
-            .chain(gathered.ids)
-            .collect();
+        let mut implied = gathered.ids;
+        if let Some(target) = &self.asked.target {
+            implied.extend(target.implied_tags(&settings.cache, &self.asked.uri));
+        }
         let names = self.names.into_iter().chain(gathered.names);
         let judged = self.judged;
         let tags = TagSet::new(&shared.log, names, &implied);

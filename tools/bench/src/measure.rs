@@ -1,0 +1,61 @@
+use std::time::{Duration, Instant};
+
+/// How many rounds are taken in turns; the median counts.
+const ROUNDS: usize = 31;
+const ROUND: Duration = Duration::from_millis(20);
+
+/// One thing to measure.
+pub(crate) struct Case<'a> {
+    pub(crate) name: &'static str,
+    pub(crate) work: Box<dyn FnMut() + 'a>,
+}
+
+/// Nanoseconds a call for each case: medians of rounds taken in turns, so that whatever else
+/// the machine does hits all cases alike.
+#[expect(clippy::disallowed_methods, reason = "a benchmark is about time")]
+pub(crate) fn in_turns(cases: &mut [Case<'_>]) -> Vec<f64> {
+    let calls: Vec<u32> = cases
+        .iter_mut()
+        .map(|case| calibrate(&mut case.work))
+        .collect();
+    let mut times = vec![Vec::with_capacity(ROUNDS); cases.len()];
+    for _ in 0..ROUNDS {
+        for ((case, calls), times) in cases.iter_mut().zip(&calls).zip(&mut times) {
+            let start = Instant::now();
+            for _ in 0..*calls {
+                (case.work)();
+            }
+            times.push(start.elapsed().as_secs_f64() * 1e9 / f64::from(*calls));
+        }
+    }
+    times.into_iter().map(median).collect()
+}
+
+/// How many calls fill a round.
+#[expect(clippy::disallowed_methods, reason = "a benchmark is about time")]
+fn calibrate(work: &mut dyn FnMut()) -> u32 {
+    let mut calls = 16;
+    loop {
+        let start = Instant::now();
+        for _ in 0..calls {
+            work();
+        }
+        if start.elapsed() > ROUND || calls > 1 << 28 {
+            return calls;
+        }
+        calls *= 2;
+    }
+}
+
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// Allocations of one call, when it is warm.
+pub(crate) fn allocations(work: &mut dyn FnMut()) -> u64 {
+    for _ in 0..64 {
+        work();
+    }
+    allocation_counter::measure(work).count_total
+}
