@@ -47,17 +47,24 @@ struct Shared {
     expose_tags: bool,
 }
 
-/// Serves the site on `listener` until `shutdown` resolves, then lets the
-/// requests in progress finish (at most 10 seconds).
+/// The site with its database open, ready to serve.
+pub struct Opened {
+    site: Site,
+    database: db::Database,
+}
+
+impl std::fmt::Debug for Opened {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Opened").finish_non_exhaustive()
+    }
+}
+
+/// Opens the database, and fills an empty one with the demo data.
 ///
 /// # Errors
 ///
-/// The database cannot be opened or filled, or the listener fails.
-pub async fn serve(
-    options: Options,
-    listener: TcpListener,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> Result<(), BoxError> {
+/// The database cannot be opened or filled.
+pub async fn open(options: Options) -> Result<Opened, BoxError> {
     let database = db::open(options.database.as_deref()).await?;
     let site = Site(Arc::new(Shared {
         db: database.pool.clone(),
@@ -65,23 +72,53 @@ pub async fn serve(
         handler_delay: options.handler_delay,
         expose_tags: options.expose_tags,
     }));
-    let (stopping, mut stopped) = watch::channel(false);
-    let server = axum::serve(listener, routes::routes(site)).with_graceful_shutdown(async move {
-        shutdown.await;
-        let _ = stopping.send(true);
-    });
-    let overdue = async move {
-        // An error means that the server ended by itself; the other branch of
-        // the select has its result.
-        let _ = stopped.wait_for(|stopping| *stopping).await;
-        tokio::time::sleep(DRAIN).await;
-    };
-    tokio::select! {
-        done = async { server.await } => done?,
-        () = overdue => {}
+    Ok(Opened { site, database })
+}
+
+impl Opened {
+    /// Serves the site on `listener` until `shutdown` resolves, then lets the
+    /// requests in progress finish (at most 10 seconds).
+    ///
+    /// # Errors
+    ///
+    /// The listener fails.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), BoxError> {
+        let (stopping, mut stopped) = watch::channel(false);
+        let routes = routes::routes(self.site);
+        let server = axum::serve(listener, routes).with_graceful_shutdown(async move {
+            shutdown.await;
+            let _ = stopping.send(true);
+        });
+        let overdue = async move {
+            // An error means that the server ended by itself; the other branch
+            // of the select has its result.
+            let _ = stopped.wait_for(|stopping| *stopping).await;
+            tokio::time::sleep(DRAIN).await;
+        };
+        tokio::select! {
+            done = async { server.await } => done?,
+            () = overdue => {}
+        }
+        self.database.pool.close().await;
+        Ok(())
     }
-    database.pool.close().await;
-    Ok(())
+}
+
+/// Opens the site and serves it: [`open`] and [`Opened::serve`] in one.
+///
+/// # Errors
+///
+/// Those of either.
+pub async fn serve(
+    options: Options,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), BoxError> {
+    open(options).await?.serve(listener, shutdown).await
 }
 
 /// What the program prints when it starts.

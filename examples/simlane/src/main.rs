@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use simlane::{BoxError, Options, banner, serve};
+use simlane::{BoxError, Options, banner, open};
 use tokio::net::TcpListener;
 
 #[tokio::main]
@@ -25,8 +25,9 @@ async fn run(options: Options) -> Result<(), BoxError> {
     let listener = TcpListener::bind(options.listen)
         .await
         .map_err(|error| format!("cannot listen on {}: {error}", options.listen))?;
+    let site = open(options).await?;
     println!("{}", banner(listener.local_addr()?));
-    serve(options, listener, stop()).await
+    site.serve(listener, stop()).await
 }
 
 /// Resolves at the first ctrl-c or SIGTERM.
