@@ -28,7 +28,7 @@ pub(crate) struct Scan {
     refusal: Option<Reason>,
 }
 
-/// Decides whether a request may be answered from the cache, and writes its key.
+/// Decides whether a GET or HEAD request may be answered from the cache, and writes its key.
 ///
 /// # Errors
 ///
@@ -43,9 +43,6 @@ pub(crate) fn admit(
         return Err(Reason::Disabled);
     }
     let head = parts.method == Method::HEAD;
-    if !head && parts.method != Method::GET {
-        return Err(Reason::Method);
-    }
     let (scan, host) = scan(&parts.headers, head);
     if let Some(reason) = scan.refusal {
         return Err(reason);

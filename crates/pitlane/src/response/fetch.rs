@@ -16,7 +16,7 @@ use super::{
     admit::Ask,
     body::ResponseBody,
     decorate::decorate,
-    key::{Place, Target},
+    key::{Host, Place, Target},
     layer::Settings,
     lookup::{Fallback, Found, find, response_of},
     recording::Recording,
@@ -105,7 +105,7 @@ impl<S, Q> Call<S, Q> {
     fn tags(&self) -> Vec<TagId> {
         let cache = &self.settings.cache;
         let uri = self.request.uri();
-        let target = Target::of(uri, self.request.headers());
+        let target = Target::of(uri, Host::of(self.request.headers()));
         let mut tags = target.map_or_else(Vec::new, |target| target.implied_tags(cache, uri));
         if let Some(user) = &self.ask.user {
             tags.push(user_tag(user).id(cache.shared().log.hasher()));
@@ -275,7 +275,7 @@ impl<S, Q> Call<S, Q> {
         let scan = self.ask.scan;
         let asked = Asked {
             place: self.place,
-            target: Target::of(self.request.uri(), self.request.headers()),
+            host: self.request.headers().get(header::HOST).cloned(),
             user: self.ask.user,
             uri: self.request.uri().clone(),
             headers,

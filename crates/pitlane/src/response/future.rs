@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response, request::Parts};
 use http_body::Body;
-use pitlane_core::{Mark, Reason, TagId, TagKind};
+use pitlane_core::{Mark, Reason, TagId};
 use tower::util::{Oneshot, ServiceExt};
 use tower_service::Service;
 
@@ -17,7 +17,7 @@ use super::{
     body::ResponseBody,
     decorate::decorate,
     fetch::{Scoped, Settling},
-    key::Target,
+    key::uri_tag,
     layer::Settings,
     status::Telling,
 };
@@ -201,9 +201,7 @@ pub(crate) struct Owing {
 impl Owing {
     /// `None` for a URI that nothing can be stored under.
     pub(crate) fn of(cache: &Cache, parts: &Parts) -> Option<Self> {
-        let target = Target::of(&parts.uri, &parts.headers)?;
-        let uri = target.uri(parts.uri.path(), parts.uri.query());
-        let uri = TagId::of(cache.shared().log.hasher(), TagKind::Uri, &uri);
+        let uri = uri_tag(cache, &parts.uri, &parts.headers)?;
         Some(Self {
             cache: cache.clone(),
             uri,

@@ -1,11 +1,11 @@
-use http::{HeaderMap, HeaderName, Uri, header, request::Parts};
-use pitlane_core::{Digest, Key, Reason, TagId, TagKind};
-use smallvec::SmallVec;
+use std::cell::Cell;
 
 use crate::cache::Cache;
+use http::{HeaderMap, HeaderName, Uri, header, request::Parts};
+use pitlane_core::{Digest, Key, Reason, TagId, TagKind};
 
-/// Bytes of a key; most fit without an allocation.
-pub(crate) type KeyBytes = SmallVec<[u8; 256]>;
+/// Bytes of a key.
+pub(crate) type KeyBytes = Vec<u8>;
 
 /// A longer key isn't worth its memory: the request passes.
 const MAX_LENGTH: usize = 16 << 10;
@@ -46,7 +46,7 @@ impl Place {
         vary: &[HeaderName],
         request: &HeaderMap,
     ) -> Self {
-        let mut key = KeyBytes::from_slice(key);
+        let mut key = key.to_vec();
         let mut value = Vec::new();
         push(&mut key, b"vary");
         for name in vary {
@@ -72,7 +72,7 @@ pub(crate) struct Host<'a> {
 }
 
 impl<'a> Host<'a> {
-    fn of(headers: &'a HeaderMap) -> Self {
+    pub(crate) fn of(headers: &'a HeaderMap) -> Self {
         let mut values = headers
             .get_all(header::HOST)
             .iter()
@@ -93,27 +93,17 @@ pub(crate) struct Target {
 
 impl Target {
     /// `None` when the host is unusable.
-    pub(crate) fn of(uri: &Uri, headers: &HeaderMap) -> Option<Self> {
+    pub(crate) fn of(uri: &Uri, host: Host<'_>) -> Option<Self> {
         let mut origin = KeyBytes::new();
-        write_origin(&mut origin, uri, Host::of(headers))?;
+        write_origin(&mut origin, uri, host)?;
         Some(Self { origin })
-    }
-
-    /// The URI as invalidations name it: origin, path and query exactly as they came.
-    pub(crate) fn uri(&self, path: &str, query: Option<&str>) -> KeyBytes {
-        let mut uri = self.origin.clone();
-        uri.extend_from_slice(path.as_bytes());
-        if let Some(query) = query {
-            uri.push(b'?');
-            uri.extend_from_slice(query.as_bytes());
-        }
-        uri
     }
 
     /// The tags that follow from a URI: its cache, itself, every subtree it lies in.
     pub(crate) fn implied_tags(&self, cache: &Cache, uri: &Uri) -> Vec<TagId> {
         let log = &cache.shared().log;
-        let name = self.uri(uri.path(), uri.query());
+        let mut name = self.origin.clone();
+        write_target(&mut name, uri);
         let mut ids = vec![cache.tag_id(), TagId::of(log.hasher(), TagKind::Uri, &name)];
         let mut key = Key::new(String::from_utf8_lossy(&self.origin));
         ids.push(log.tag_id(TagKind::Subtree, key.path()));
@@ -123,6 +113,25 @@ impl Target {
             ids.push(log.tag_id(TagKind::Subtree, key.path()));
         }
         ids
+    }
+}
+
+/// The number of a URI's tag: what an invalidation of all its variants names. `None` when the
+/// host is unusable.
+pub(crate) fn uri_tag(cache: &Cache, uri: &Uri, headers: &HeaderMap) -> Option<TagId> {
+    with_buffer(|name| {
+        write_origin(name, uri, Host::of(headers))?;
+        write_target(name, uri);
+        Some(TagId::of(cache.shared().log.hasher(), TagKind::Uri, name))
+    })
+}
+
+/// Path and query exactly as they came.
+fn write_target(name: &mut KeyBytes, uri: &Uri) {
+    name.extend_from_slice(uri.path().as_bytes());
+    if let Some(query) = uri.query() {
+        name.push(b'?');
+        name.extend_from_slice(query.as_bytes());
     }
 }
 
@@ -218,26 +227,57 @@ fn push_option(key: &mut KeyBytes, part: Option<&[u8]>) {
 }
 
 fn push_lower(key: &mut KeyBytes, part: &[u8]) {
-    key.extend(part.iter().map(u8::to_ascii_lowercase));
+    let start = key.len();
+    key.extend_from_slice(part);
+    if let Some(part) = key.get_mut(start..) {
+        part.make_ascii_lowercase();
+    }
 }
 
 fn normalise_host(scheme: &str, host: &[u8], out: &mut KeyBytes) -> Option<()> {
-    let port: &[u8] = if scheme.eq_ignore_ascii_case("https") {
-        b":443"
-    } else {
-        b":80"
-    };
+    let port: &[u8] = if scheme == "https" { b":443" } else { b":80" };
     let host = host.strip_suffix(port).unwrap_or(host);
     let host = host.strip_suffix(b":").unwrap_or(host);
     let host = host.strip_suffix(b".").unwrap_or(host);
     let usable = |byte: &u8| {
-        byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':' | b'[' | b']')
+        HOST_BYTES
+            .get(usize::from(*byte))
+            .is_some_and(|usable| *usable)
     };
     if !host.iter().all(usable) {
         return None;
     }
     push_lower(out, host);
     Some(())
+}
+
+/// The bytes that a host and its port are made of.
+#[expect(clippy::indexing_slicing, reason = "a bound loop, run by the compiler")]
+const HOST_BYTES: [bool; 128] = {
+    let mut table = [false; 128];
+    let mut byte = 0;
+    while byte < 128 {
+        #[expect(clippy::cast_possible_truncation, reason = "below 128")]
+        let this = byte as u8;
+        table[byte] =
+            this.is_ascii_alphanumeric() || matches!(this, b'.' | b'-' | b'_' | b':' | b'[' | b']');
+        byte += 1;
+    }
+    table
+};
+
+thread_local! {
+    /// A buffer for each thread: the key of a request is needed only while it is looked up.
+    static BUFFER: Cell<KeyBytes> = const { Cell::new(Vec::new()) };
+}
+
+/// Runs `work` with an empty buffer that is used again.
+pub(crate) fn with_buffer<T>(work: impl FnOnce(&mut KeyBytes) -> T) -> T {
+    let mut key = BUFFER.take();
+    key.clear();
+    let result = work(&mut key);
+    BUFFER.set(key);
+    result
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use super::{
     body::ResponseBody,
     fetch::{Call, fetch},
     future::{Owing, ResponseFuture},
-    key::{KeyBytes, Place},
+    key::{Place, with_buffer},
     layer::Settings,
     lookup::{Found, find, response_of},
     status::{Telling, outcome},
@@ -59,11 +59,15 @@ where
 
     fn call(&mut self, request: Request<Q>) -> Self::Future {
         let (parts, body) = request.into_parts();
-        let mut key = KeyBytes::new();
-        match admit(&self.settings, &parts, body.is_end_stream(), &mut key) {
-            Ok(ask) => self.ask(ask, &key, parts, body),
-            Err(reason) => self.bypass(reason, parts, body),
+        if !matches!(parts.method, Method::GET | Method::HEAD) {
+            return self.bypass(Reason::Method, parts, body);
         }
+        with_buffer(
+            |key| match admit(&self.settings, &parts, body.is_end_stream(), key) {
+                Ok(ask) => self.ask(ask, key, parts, body),
+                Err(reason) => self.bypass(reason, parts, body),
+            },
+        )
     }
 }
 
@@ -91,13 +95,7 @@ impl<S: Clone> ResponseCache<S> {
         )
     }
 
-    fn ask<Q, R>(
-        &self,
-        ask: Ask,
-        key: &KeyBytes,
-        mut parts: Parts,
-        body: Q,
-    ) -> ResponseFuture<S, Q, R>
+    fn ask<Q, R>(&self, ask: Ask, key: &[u8], mut parts: Parts, body: Q) -> ResponseFuture<S, Q, R>
     where
         S: Service<Request<Q>, Response = Response<R>> + Send + 'static,
         S::Future: Send + 'static,
@@ -173,7 +171,7 @@ impl<S: Clone> ResponseCache<S> {
     fn call_inner<Q>(
         &self,
         ask: Ask,
-        key: &KeyBytes,
+        key: &[u8],
         variant: Option<Place>,
         parts: Parts,
         body: Q,
@@ -184,7 +182,7 @@ impl<S: Clone> ResponseCache<S> {
             .as_ref()
             .and_then(|label| label(&parts));
         Call {
-            place: Place::new(&self.settings.cache, key.clone()),
+            place: Place::new(&self.settings.cache, key.to_vec()),
             label: label.map(Box::from),
             inner: self.inner.clone(),
             settings: Arc::clone(&self.settings),

@@ -1,14 +1,14 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, StatusCode, header, response};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, response};
 use pitlane_core::{Dependencies, Meta, Reason, Stamp, Tag, TagSet, Timestamp};
 use pitlane_policy::{Freshness, Refusal, RequestFacts, Rules, Vary, hop, may_store};
 
 use super::{
     CacheHint,
     decorate::decorate,
-    key::{Place, Target},
+    key::{Host, Place, Target},
     layer::Settings,
     stored::StoredResponse,
 };
@@ -27,9 +27,9 @@ pub(crate) struct Asked {
     pub(crate) settings: Arc<Settings>,
     /// The place without variants.
     pub(crate) place: Place,
-    pub(crate) target: Option<Target>,
     pub(crate) user: Option<String>,
     pub(crate) uri: http::Uri,
+    pub(crate) host: Option<HeaderValue>,
     /// The headers that the inner service saw; `None` where they were not kept, and then only an
     /// answer that doesn't vary can be stored.
     pub(crate) headers: Option<HeaderMap>,
@@ -56,6 +56,7 @@ type Variants = (Arc<Marker>, bool);
 /// What the head of an answer says when it may be stored.
 #[derive(Debug)]
 pub(crate) struct Judged {
+    target: Target,
     freshness: Freshness,
     place: Place,
     variants: Option<Variants>,
@@ -70,9 +71,6 @@ impl Asked {
         body_is_empty: bool,
         declared: Option<u64>,
     ) -> Result<Judged, Reason> {
-        if self.target.is_none() {
-            return Err(Reason::Host);
-        }
         let received = self.settings.cache.shared().clock.now();
         let hint = head.extensions.get::<CacheHint>();
         if hint.is_some_and(|hint| hint.no_store) {
@@ -99,7 +97,14 @@ impl Asked {
             return Err(Reason::StaleDependency);
         }
         let (place, variants) = self.place_for(&Vary::parse(&head.headers))?;
+        let host = self.host.as_ref().map(HeaderValue::as_bytes);
+        let host = Host {
+            value: host,
+            repeated: false,
+        };
+        let target = Target::of(&self.uri, host).ok_or(Reason::Host)?;
         Ok(Judged {
+            target,
             freshness,
             place,
             variants,
@@ -275,9 +280,8 @@ impl Draft {
         let body = join(chunks);
         let refusal = self.refusal(&body, gathered.stale);
         let mut implied = gathered.ids;
-        if let Some(target) = &self.asked.target {
-            implied.extend(target.implied_tags(&settings.cache, &self.asked.uri));
-        }
+        let target = &self.judged.target;
+        implied.extend(target.implied_tags(&settings.cache, &self.asked.uri));
         let names = self.names.into_iter().chain(gathered.names);
         let judged = self.judged;
         let tags = TagSet::new(&shared.log, names, &implied);
