@@ -17,15 +17,18 @@ use tokio::signal::unix::{SignalKind, signal};
 pub use options::{Options, Profile};
 pub use origin::{Origin, OriginUrl, OriginUrlError, Peer, ProxyBody};
 pub use server::{Drained, serve};
-pub use stack::stack;
+pub use stack::{cache_layer, stack};
 
 /// Listens, says so on standard output, and serves until SIGTERM or SIGINT.
 ///
 /// # Errors
 ///
 /// [`RunError`] when the address cannot be bound, signals cannot be watched, or standard output
-/// is closed. Nothing that happens to one connection ends the program.
+/// is closed, or when the sizes in the options contradict each other. Nothing that happens to one
+/// connection ends the program.
 pub async fn run(options: &Options) -> Result<(), RunError> {
+    let cache = cache_layer(options).map_err(RunError::Sizes)?;
+    let service = stack(cache, Origin::new(options.origin.clone()));
     let stop = stop_signal().map_err(RunError::Signals)?;
     let listener = TcpListener::bind(options.listen)
         .await
@@ -34,7 +37,7 @@ pub async fn run(options: &Options) -> Result<(), RunError> {
             source,
         })?;
     announce(&listener).map_err(RunError::Announce)?;
-    let drained = serve(listener, stack(options), stop).await;
+    let drained = serve(listener, service, stop).await;
     if let Drained::CutOff(connections) = drained {
         eprintln!("reverse-proxy: {connections} connections were still busy and were cut off");
     }
@@ -45,6 +48,9 @@ pub async fn run(options: &Options) -> Result<(), RunError> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
+    /// Each of the two sizes is one, but the larger is the wrong one.
+    #[error("--memory and --max-body do not fit together: {0}")]
+    Sizes(#[source] pitlane::Error),
     /// The address to listen on is taken, not ours, or not allowed.
     #[error("cannot listen on {address}: {source}")]
     Bind {
@@ -59,6 +65,14 @@ pub enum RunError {
     /// The line that says the proxy is ready could not be written.
     #[error("cannot say that the proxy is ready: {0}")]
     Announce(#[source] io::Error),
+}
+
+impl RunError {
+    /// Whether another command line would do, on the same machine at the same moment.
+    #[must_use]
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::Sizes(_))
+    }
 }
 
 /// Whoever started the proxy waits for this line, so it is flushed and names the actual port.

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Request;
+use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Empty};
+use pitlane_testkit::{Client, Protocol};
 
 use crate::support::client::{ask, connect, http2, read_message, read_to_end, write};
 use crate::support::origin::{Counting, read_head};
@@ -25,6 +26,17 @@ fn check_error(answer: &str, status: &str, text: &str) {
 async fn an_origin_that_is_down_is_a_bad_gateway() {
     let answer = ask(proxy(nowhere().await).await, GET).await;
     check_error(&answer, "502 Bad Gateway", "the origin cannot be reached");
+}
+
+#[tokio::test]
+async fn an_error_has_no_body_for_head() {
+    let proxy = proxy(nowhere().await).await;
+    for protocol in [Protocol::Http1, Protocol::Http2] {
+        let url = format!("http://{proxy}/");
+        let answer = Client::new(protocol).ask(Method::HEAD, &url, &[]).await;
+        assert_eq!(answer.status, StatusCode::BAD_GATEWAY);
+        assert!(answer.body.is_empty());
+    }
 }
 
 #[tokio::test]

@@ -1,50 +1,15 @@
 //! The program itself: its flags, its exit codes, its one line of output, and its end.
 
 use std::net::SocketAddr;
-use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
 use crate::support::client::{connect, read_message, write};
 use crate::support::origin::{Counting, read_head};
+use crate::support::running::{output, start};
 use crate::support::{EMPTY_OK, listen, nowhere};
-
-fn program(flags: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_reverse-proxy"));
-    command.args(flags).stdin(Stdio::null()).kill_on_drop(true);
-    command
-}
-
-async fn output(flags: &[&str]) -> Output {
-    program(flags).output().await.expect("the program runs")
-}
-
-/// Starts the program and returns where it says that it listens.
-async fn start(origin: SocketAddr) -> (Child, SocketAddr) {
-    let origin = format!("http://{origin}");
-    let mut command = program(&["--listen", "127.0.0.1:0", "--origin", &origin]);
-    let mut child = command
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the program runs");
-    let stdout = child.stdout.take().expect("a pipe");
-    let line = BufReader::new(stdout)
-        .lines()
-        .next_line()
-        .await
-        .expect("text")
-        .expect("a line");
-    let address = line
-        .strip_prefix("listening on ")
-        .and_then(|address| address.parse().ok());
-    (
-        child,
-        address.unwrap_or_else(|| panic!("an unexpected line: {line}")),
-    )
-}
 
 async fn signal(child: &Child, name: &str) {
     let kill = format!("kill -{name} {}", child.id().expect("a running program"));
@@ -59,7 +24,7 @@ async fn signal(child: &Child, name: &str) {
 #[tokio::test]
 async fn it_says_where_it_listens_and_forwards() {
     let origin = Counting::echo().await;
-    let (_child, address) = start(origin.address).await;
+    let (_child, address) = start(origin.address, &[]).await;
     let mut client = connect(address).await;
     write(&mut client, "GET /a HTTP/1.1\r\nHost: x\r\n\r\n").await;
     let answer = read_message(&mut client).await;
@@ -70,7 +35,7 @@ async fn it_says_where_it_listens_and_forwards() {
 async fn a_signal_lets_requests_in_flight_finish() {
     for name in ["TERM", "INT"] {
         let (listener, origin) = listen().await;
-        let (mut child, address) = start(origin).await;
+        let (mut child, address) = start(origin, &[]).await;
         let idle = connect(address).await;
         let mut client = connect(address).await;
         write(&mut client, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
@@ -124,15 +89,24 @@ async fn a_usage_error_is_exit_code_2_and_names_the_flag() {
     for (flags, complaint) in [
         (
             &["--memory", "64MB"][..],
-            "'64MB' for '--memory <SIZE>': unknown unit 'MB' at character 3",
+            "'64MB' for '--memory <SIZE>': \"64MB\" is no size: write a whole number",
         ),
         (
             &["--max-body", "x"],
-            "'x' for '--max-body <SIZE>': expected a whole number at character 1",
+            "'x' for '--max-body <SIZE>': \"x\" is no size: write a whole number",
         ),
         (
             &["--ttl", "60"],
-            "'60' for '--ttl <DURATION>': the unit is missing at character 3",
+            "'60' for '--ttl <DURATION>': \"60\" is no duration: write a whole number",
+        ),
+        (
+            &["--memory", "8MiB"],
+            "--memory and --max-body do not fit together: the shared memory limit is 8388608 \
+             bytes, which can't hold a body of max_body = 8388608 bytes",
+        ),
+        (
+            &["--max-body", "64MiB", "--no-cache"],
+            "raise the limit or lower max_body",
         ),
         (&["--profile", "cdn"], "'cdn' for '--profile <PROFILE>'"),
         (

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use crate::support::client::{ask, http1, http2, text};
 use crate::support::origin::{Counting, full};
 use crate::support::pipe::{Sender, pipe};
-use crate::support::proxy;
+use crate::support::{proxy, proxy_with};
 
 const CHUNK: usize = 64 << 10;
 const CHUNKS: usize = 1024;
@@ -31,8 +31,11 @@ fn get() -> Request<Empty<Bytes>> {
         .expect("a request")
 }
 
+/// The cache's part in a body: none, or a copy of what may be stored.
+const FLAGS: [&[&str]; 3] = [&["--no-cache"], &[], &["--ttl", "60s"]];
+
 /// An origin that hands the sending half of each answer's body to the test.
-async fn held_origin() -> (Counting, mpsc::Receiver<Sender>) {
+async fn held_origin(content_type: &'static str) -> (Counting, mpsc::Receiver<Sender>) {
     let (senders, receiver) = mpsc::channel(1);
     let origin = Counting::start(move |_| {
         let senders = senders.clone();
@@ -40,8 +43,8 @@ async fn held_origin() -> (Counting, mpsc::Receiver<Sender>) {
             let (sender, body) = pipe(1);
             senders.send(sender).await.expect("the test waits for it");
             let mut response = Response::new(body.boxed());
-            let event_stream = HeaderValue::from_static("text/event-stream");
-            response.headers_mut().insert("content-type", event_stream);
+            let content_type = HeaderValue::from_static(content_type);
+            response.headers_mut().insert("content-type", content_type);
             response
         }
     })
@@ -51,8 +54,17 @@ async fn held_origin() -> (Counting, mpsc::Receiver<Sender>) {
 
 #[tokio::test]
 async fn an_event_arrives_while_the_stream_is_open() {
-    let (origin, mut senders) = held_origin().await;
-    let proxy = proxy(origin.address).await;
+    for flags in FLAGS {
+        for content_type in ["text/event-stream", "Text/Event-Stream ; charset=utf-8"] {
+            check_events(content_type, flags).await;
+        }
+    }
+}
+
+/// Two subscribers, and the second does not wait for the end of what the first one gets.
+async fn check_events(content_type: &'static str, flags: &[&str]) {
+    let (origin, mut senders) = held_origin(content_type).await;
+    let proxy = proxy_with(origin.address, flags).await;
     let first = http1(proxy)
         .await
         .send_request(get())
@@ -82,17 +94,48 @@ async fn an_event_arrives_while_the_stream_is_open() {
 }
 
 #[tokio::test]
-async fn an_abandoned_stream_is_given_up_at_the_origin() {
-    let (origin, mut senders) = held_origin().await;
-    let mut client = http1(proxy(origin.address).await).await;
-    let response = client.send_request(get()).await.expect("a header section");
-    let mut events = senders.recv().await.expect("a body");
-    drop((response, client));
-    // Ends when the proxy has closed its connection, else never.
-    while events.data(&[b'x'; 1024][..]).await {
-        tokio::task::yield_now().await;
+async fn a_body_that_is_recorded_arrives_while_it_is_made() {
+    let (origin, mut senders) = held_origin("text/plain").await;
+    let proxy = proxy_with(origin.address, &["--ttl", "60s"]).await;
+    let mut response = http1(proxy)
+        .await
+        .send_request(get())
+        .await
+        .expect("a header section");
+    assert_eq!(
+        response.headers()["cache-status"],
+        "pitlane; fwd=uri-miss; stored; detail=uri-miss"
+    );
+    let mut lines = senders.recv().await.expect("a body");
+    for line in ["1\n", "2\n"] {
+        assert!(lines.data(line).await);
+        let frame = response.frame().await.expect("a line").expect("no error");
+        assert_eq!(frame.into_data().expect("data"), line);
     }
+    drop(lines);
+    let rest = response.into_body().collect().await;
+    assert!(rest.expect("an orderly end").to_bytes().is_empty());
+    let again = http2(proxy).await.send_request(get()).await;
+    assert_eq!(text(again.expect("an answer")).await, "1\n2\n");
     assert_eq!(origin.calls(), 1);
+}
+
+#[tokio::test]
+async fn an_abandoned_stream_is_given_up_at_the_origin() {
+    for flags in FLAGS {
+        for content_type in ["text/event-stream", "text/plain"] {
+            let (origin, mut senders) = held_origin(content_type).await;
+            let mut client = http1(proxy_with(origin.address, flags).await).await;
+            let response = client.send_request(get()).await.expect("a header section");
+            let mut events = senders.recv().await.expect("a body");
+            drop((response, client));
+            // Ends when the proxy has closed its connection, else never.
+            while events.data(&[b'x'; 1024][..]).await {
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(origin.calls(), 1);
+        }
+    }
 }
 
 /// Sends 64 MiB and counts the chunks that the other side was ready to take.
@@ -143,14 +186,16 @@ async fn check_download(response: Response<Incoming>, sender: Sender) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_reader_holds_the_origin_back() {
-    let (origin, mut senders) = held_origin().await;
-    let proxy = proxy(origin.address).await;
-    let mut client = http1(proxy).await;
-    let response = client.send_request(get()).await.expect("a header section");
-    check_download(response, senders.recv().await.expect("a body")).await;
-    let mut client = http2(proxy).await;
-    let response = client.send_request(get()).await.expect("a header section");
-    check_download(response, senders.recv().await.expect("a body")).await;
+    for flags in FLAGS {
+        let (origin, mut senders) = held_origin("application/octet-stream").await;
+        let proxy = proxy_with(origin.address, flags).await;
+        let mut client = http1(proxy).await;
+        let response = client.send_request(get()).await.expect("a header section");
+        check_download(response, senders.recv().await.expect("a body")).await;
+        let mut client = http2(proxy).await;
+        let response = client.send_request(get()).await.expect("a header section");
+        check_download(response, senders.recv().await.expect("a body")).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

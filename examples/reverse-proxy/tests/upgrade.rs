@@ -4,7 +4,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::client::{connect, read_message, write};
 use crate::support::origin::read_head;
-use crate::support::{EMPTY_OK, exchange, listen, proxy};
+use crate::support::{EMPTY_OK, exchange, listen, proxy, proxy_with};
 
 fn wish(protocols: &str) -> String {
     format!(
@@ -15,8 +15,14 @@ fn wish(protocols: &str) -> String {
 
 #[tokio::test]
 async fn bytes_are_echoed_through_a_tunnel() {
+    for flags in [&["--no-cache"][..], &[], &["--ttl", "60s"]] {
+        check_tunnel(flags).await;
+    }
+}
+
+async fn check_tunnel(flags: &[&str]) {
     let (listener, address) = listen().await;
-    let mut client = connect(proxy(address).await).await;
+    let mut client = connect(proxy_with(address, flags).await).await;
     write(&mut client, wish("websocket")).await;
     let (mut served, _) = listener.accept().await.expect("the proxy connects");
     let head = read_head(&mut served).await;

@@ -65,11 +65,17 @@ impl Service<Request<Incoming>> for Origin {
 
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
         let origin = self.clone();
+        let head = *request.method() == Method::HEAD;
         Box::pin(async move {
-            Ok(origin
-                .forward(request)
-                .await
-                .unwrap_or_else(Refusal::into_response))
+            Ok(match origin.forward(request).await {
+                Ok(response) => response,
+                // hyper leaves a body out for HEAD over HTTP/1 only; over HTTP/2 it would be sent,
+                // and the client would take it for a broken stream.
+                Err(refusal) if head => refusal
+                    .into_response()
+                    .map(|_| Either::Right(Full::default())),
+                Err(refusal) => refusal.into_response(),
+            })
         })
     }
 }

@@ -3,13 +3,14 @@
 pub(crate) mod client;
 pub(crate) mod origin;
 pub(crate) mod pipe;
+pub(crate) mod running;
 
 use std::future::pending;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Parser;
-use reverse_proxy::{Options, Origin, serve, stack};
+use reverse_proxy::{Options, Origin, cache_layer, serve, stack};
 use tokio::net::TcpListener;
 
 use client::read_message;
@@ -17,31 +18,39 @@ use origin::read_head;
 
 /// A proxy with the default options in front of `origin`. It lives as long as the test's runtime.
 pub(crate) async fn proxy(origin: SocketAddr) -> SocketAddr {
+    proxy_with(origin, &[]).await
+}
+
+/// The same with more flags.
+pub(crate) async fn proxy_with(origin: SocketAddr, flags: &[&str]) -> SocketAddr {
     let origin = format!("http://{origin}");
-    let flags = [
-        "reverse-proxy",
-        "--listen",
-        "127.0.0.1:0",
-        "--origin",
-        &origin,
-    ];
-    let options = Options::try_parse_from(flags).expect("the flags are valid");
-    let (listener, address) = listen().await;
-    tokio::spawn(serve(listener, stack(&options), pending()));
-    address
+    let options = options(&origin, flags);
+    serving(&options, Origin::new(options.origin.clone())).await
 }
 
 /// A proxy that gives up on an origin after `timeout` without a sign of life.
 pub(crate) async fn impatient_proxy(origin: SocketAddr, timeout: Duration) -> SocketAddr {
-    let url = format!("http://{origin}")
-        .parse()
-        .expect("an address is a valid origin");
+    let origin = format!("http://{origin}");
+    let options = options(&origin, &[]);
+    let origin = Origin::new(options.origin.clone()).header_timeout(timeout);
+    serving(&options, origin).await
+}
+
+fn options(origin: &str, flags: &[&str]) -> Options {
+    let always = [
+        "reverse-proxy",
+        "--listen",
+        "127.0.0.1:0",
+        "--origin",
+        origin,
+    ];
+    Options::try_parse_from(always.iter().chain(flags)).expect("the flags are valid")
+}
+
+async fn serving(options: &Options, origin: Origin) -> SocketAddr {
+    let cache = cache_layer(options).expect("the sizes fit together");
     let (listener, address) = listen().await;
-    tokio::spawn(serve(
-        listener,
-        Origin::new(url).header_timeout(timeout),
-        pending(),
-    ));
+    tokio::spawn(serve(listener, stack(cache, origin), pending()));
     address
 }
 
