@@ -114,6 +114,8 @@ reasons! {
     Method = "method",
     /// The request asks for another protocol.
     Upgrade = "upgrade",
+    /// The request's Connection header names fields that are no connection's own.
+    Connection = "connection",
     /// A GET or HEAD request has a body.
     RequestBody = "request-body",
     /// The request asks for a part of the content.

@@ -42,6 +42,8 @@ impl<B> Service<Request<B>> for Bare {
             (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
             (header::X_FRAME_OPTIONS, "DENY"),
             (header::REFERRER_POLICY, "same-origin"),
+            (header::SERVER, "bare"),
+            (header::STRICT_TRANSPORT_SECURITY, "max-age=31536000"),
         ];
         for (name, value) in fields {
             headers.insert(name, HeaderValue::from_static(value));

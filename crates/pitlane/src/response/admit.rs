@@ -1,6 +1,6 @@
-use http::{HeaderMap, HeaderValue, Method, header, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header, request::Parts};
 use pitlane_core::Reason;
-use pitlane_policy::Profile;
+use pitlane_policy::{Profile, hop};
 
 use super::{
     key::{Beside, FORWARDED, Host, KeyBytes, write_key},
@@ -97,9 +97,12 @@ fn scan(headers: &HeaderMap, head: bool) -> (Scan, Host<'_>) {
             "cookie" => scan.cookie = true,
             "origin" => scan.origin = true,
             "cache-control" | "pragma" => scan.directives = true,
-            "if-none-match" | "if-modified-since" | "if-match" | "if-unmodified-since" => {
-                scan.conditional = true;
-            }
+            "if-none-match"
+            | "if-modified-since"
+            | "if-match"
+            | "if-unmodified-since"
+            | "if-range" => scan.conditional = true,
+            "connection" if names_fields(value) => scan.refusal = Some(Reason::Connection),
             "content-length" => scan.body |= value != HeaderValue::from_static("0"),
             "transfer-encoding" => scan.body = true,
             "upgrade" => scan.refusal = Some(Reason::Upgrade),
@@ -114,6 +117,18 @@ fn scan(headers: &HeaderMap, head: bool) -> (Scan, Host<'_>) {
         }
     }
     (scan, host)
+}
+
+/// Whether a proxy behind the cache would take away fields that may be part of the key.
+fn names_fields(connection: &HeaderValue) -> bool {
+    let usual = |option: &[u8]| {
+        let option = option.trim_ascii();
+        let alone: [&[u8]; 3] = [b"keep-alive", b"close", b"http2-settings"];
+        option.is_empty()
+            || alone.iter().any(|known| option.eq_ignore_ascii_case(known))
+            || HeaderName::from_bytes(option).is_ok_and(|name| hop::is_hop_by_hop(&name))
+    };
+    !connection.as_bytes().split(|byte| *byte == b',').all(usual)
 }
 
 fn is_forwarding(name: &str) -> bool {
@@ -206,6 +221,13 @@ mod tests {
         );
         check("/", &[("range", "bytes=0-0")], Some(Reason::Range));
         check("/", &[("upgrade", "websocket")], Some(Reason::Upgrade));
+        check("/", &[("connection", "Keep-Alive, TE")], None);
+        let connection = Some(Reason::Connection);
+        check(
+            "/",
+            &[("connection", "close, x-forwarded-host")],
+            connection,
+        );
         check(
             "/",
             &[("x-original-url", "/admin")],

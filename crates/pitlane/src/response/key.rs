@@ -235,20 +235,38 @@ fn push_lower(key: &mut KeyBytes, part: &[u8]) {
 }
 
 fn normalise_host(scheme: &str, host: &[u8], out: &mut KeyBytes) -> Option<()> {
-    let port: &[u8] = if scheme == "https" { b":443" } else { b":80" };
-    let host = host.strip_suffix(port).unwrap_or(host);
-    let host = host.strip_suffix(b":").unwrap_or(host);
-    let host = host.strip_suffix(b".").unwrap_or(host);
+    let default: &[u8] = if scheme == "https" { b"443" } else { b"80" };
+    let (name, port) = split_port(host)?;
+    push_lower(out, name.strip_suffix(b".").unwrap_or(name));
+    if !port.is_empty() && port != default {
+        out.push(b':');
+        out.extend_from_slice(port);
+    }
+    Some(())
+}
+
+/// The name and the digits behind its colon. Anything else behind it would be cut off or kept as
+/// part of another host's name: `a:8080:80` must not be `a:8080`.
+fn split_port(host: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = match host {
+        [b'[', ..] => host.iter().position(|byte| *byte == b']')? + 1,
+        _ => host
+            .iter()
+            .position(|byte| *byte == b':')
+            .unwrap_or(host.len()),
+    };
+    let (name, rest) = host.split_at_checked(end)?;
+    let port = match rest {
+        [b':', port @ ..] => port,
+        [] => rest,
+        _ => return None,
+    };
     let usable = |byte: &u8| {
         HOST_BYTES
             .get(usize::from(*byte))
             .is_some_and(|usable| *usable)
     };
-    if !host.iter().all(usable) {
-        return None;
-    }
-    push_lower(out, host);
-    Some(())
+    (name.iter().all(usable) && port.iter().all(u8::is_ascii_digit)).then_some((name, port))
 }
 
 /// The bytes that a host and its port are made of.
@@ -346,6 +364,16 @@ mod tests {
         assert_eq!(key("/", &[("host", "u@a.org")]), None);
         assert_eq!(key("/", &[("host", "a.org/x")]), None);
         assert_eq!(key("http://u:p@a.org/", &[]), None);
+        for host in [
+            "a.org:8080:80",
+            "a.org:8080.",
+            "a.org:8080:",
+            "a.org:x",
+            "[::1",
+            "[::1]x",
+        ] {
+            assert_eq!(key("/", &[("host", host)]), None, "{host}");
+        }
     }
 
     #[test]

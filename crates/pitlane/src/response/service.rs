@@ -82,8 +82,10 @@ impl<S: Clone> ResponseCache<S> {
         let owing = (reason == Reason::Method && !parts.method.is_safe())
             .then(|| Owing::of(&settings.cache, &parts))
             .flatten();
-        let credentialed = parts.headers.contains_key(header::AUTHORIZATION)
-            || parts.headers.contains_key(header::COOKIE);
+        // Only an API tells clients with credentials something else.
+        let credentialed = settings.client_ttl.is_some()
+            && (parts.headers.contains_key(header::AUTHORIZATION)
+                || parts.headers.contains_key(header::COOKIE));
         let request = Request::from_parts(parts, body);
         ResponseFuture::bypass(
             self.inner.clone(),

@@ -300,6 +300,10 @@ impl Draft {
         if let Some(reason) = refusal {
             settings.cache.stats().count_fill(reason);
             if let Some(lead) = lead {
+                // A stale value is soon renewed; what else is refused here stays as it is.
+                if reason != Reason::StaleDependency {
+                    self.asked.remember_pass();
+                }
                 lead.release();
             }
             return entry;
@@ -340,6 +344,10 @@ impl Draft {
         if stale {
             return Some(Reason::StaleDependency);
         }
+        // A stream's head doesn't tell that it is empty.
+        if body.is_empty() && !self.asked.settings.rules.permits_empty(self.status) {
+            return Some(Reason::EmptyBody);
+        }
         let guarded = self.asked.settings.profile == pitlane_policy::Profile::Application;
         (guarded && has_nonce(&self.headers, body)).then_some(Reason::CspNonce)
     }
@@ -354,18 +362,36 @@ fn join(chunks: &[Bytes]) -> Bytes {
     body.freeze()
 }
 
-/// Whether an HTML page carries a nonce that the next visitor must not get.
+/// Whether a page carries a nonce that the next visitor must not get: as an attribute, or in a
+/// policy of its own.
 fn has_nonce(headers: &HeaderMap, body: &[u8]) -> bool {
-    const NEEDLE: &[u8] = b" nonce=";
-    let html = headers.get(header::CONTENT_TYPE).is_some_and(|kind| {
-        kind.as_bytes()
-            .get(..9)
-            .is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/html"))
+    let kinds: [&[u8]; 3] = [b"text/html", b"application/xhtml+xml", b"image/svg+xml"];
+    let is_page = headers.get(header::CONTENT_TYPE).is_some_and(|said| {
+        let start = |kind: &&[u8]| {
+            said.as_bytes()
+                .get(..kind.len())
+                .map(<[u8]>::to_ascii_lowercase)
+        };
+        kinds
+            .iter()
+            .any(|kind| start(kind).as_deref() == Some(*kind))
     });
     let searched = body.get(..NONCE_SEARCH).unwrap_or(body);
-    html && searched
-        .windows(NEEDLE.len())
-        .any(|window| window.eq_ignore_ascii_case(NEEDLE))
+    is_page && (1..searched.len()).any(|at| is_nonce(searched, at))
+}
+
+fn is_nonce(page: &[u8], at: usize) -> bool {
+    let (before, here) = page.split_at(at);
+    let (Some(before), Some((word, behind))) = (before.last(), here.split_at_checked(5)) else {
+        return false;
+    };
+    word.eq_ignore_ascii_case(b"nonce")
+        && match before {
+            b'\'' if behind.starts_with(b"-") => true,
+            // An attribute may follow a quote or a slash without a space.
+            b'\'' | b'"' | b'/' => behind.trim_ascii_start().starts_with(b"="),
+            before => before.is_ascii_whitespace() && behind.trim_ascii_start().starts_with(b"="),
+        }
 }
 
 fn reason_of(refusal: Refusal) -> Reason {
@@ -413,6 +439,12 @@ mod tests {
         let page = b"<script NONCE=\"abc\">";
         assert!(has_nonce(&headers("text/html; charset=utf-8"), page));
         assert!(has_nonce(&headers("TEXT/HTML"), page));
+        assert!(has_nonce(&headers("application/xhtml+xml"), page));
+        assert!(has_nonce(
+            &headers("text/html"),
+            b"<script src='x'nonce\n= 1>"
+        ));
+        assert!(has_nonce(&headers("text/html"), b"content=\"'nonce-1'\""));
         assert!(!has_nonce(&headers("application/json"), page));
         assert!(!has_nonce(&headers("text/html"), b"<p>announcement=1</p>"));
     }

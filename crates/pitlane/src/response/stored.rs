@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use http_body::Body;
 use pitlane_policy::conditional::{self, Precondition};
 
@@ -63,12 +63,12 @@ impl StoredResponse {
             }
         }
         let mut headers = headers.unwrap_or_else(|| self.headers.clone());
-        headers.insert(header::AGE, seconds(ask.age));
+        replace(&mut headers, &header::AGE, seconds(ask.age));
         if let Some(telling) = ask.telling {
             if self.told_before {
                 telling.write(&mut headers);
             } else if let Some(value) = telling.value() {
-                headers.insert(CACHE_STATUS, value);
+                replace(&mut headers, &CACHE_STATUS, value);
             }
         }
         let body = if full {
@@ -112,6 +112,14 @@ pub(crate) struct Serve<'a> {
     /// Age in seconds.
     pub(crate) age: u64,
     pub(crate) telling: Option<Telling>,
+}
+
+/// Sets a field that is there already. `HeaderMap::insert` makes room first, even to replace.
+fn replace(headers: &mut HeaderMap, name: &HeaderName, value: HeaderValue) {
+    match headers.get_mut(name) {
+        Some(there) => *there = value,
+        None => drop(headers.insert(name, value)),
+    }
 }
 
 /// A strong entity tag over what a client would see: the content and how it is coded.
