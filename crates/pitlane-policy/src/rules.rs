@@ -140,6 +140,13 @@ impl Rules {
         self
     }
 
+    /// Whether an answer with this status is stored though its body is empty, where the status
+    /// itself is storable. A redirect's body is normally empty.
+    #[must_use]
+    pub fn permits_empty(&self, status: StatusCode) -> bool {
+        self.store_empty || status.is_redirection()
+    }
+
     /// Whether redirects (3xx) are stored.
     #[must_use]
     pub fn store_redirects(mut self, store: bool) -> Self {
