@@ -1,10 +1,7 @@
-use std::{
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, Request, Response, header};
 use http_body::Body;
 use pitlane_core::{Basis, Dependencies, Followed, Joined, Outcome, Reason, TagId};
 use pitlane_policy::{RequestFacts, conditional};
@@ -15,13 +12,12 @@ use tower_service::Service;
 use super::{
     admit::Ask,
     body::ResponseBody,
-    decorate::decorate,
     key::{Host, Place, Target},
     layer::Settings,
-    lookup::{Fallback, Found, find, response_of},
-    recording::Recording,
+    lookup::{Fallback, Found, find},
     service::{Reading, serve},
-    status::{Telling, outcome},
+    settle::{Settling, count, is_failure},
+    status::Telling,
     store::{Asked, user_tag},
 };
 use crate::cache::{Entry, Flown, Lead, Scope, Usable, run_in};
@@ -40,18 +36,6 @@ pub(crate) struct Call<S, Q> {
     /// The variant's place, where the URI is known to vary.
     pub(crate) variant: Option<Place>,
     pub(crate) label: Option<Box<str>>,
-}
-
-/// What is left to do when the inner service has answered.
-#[derive(Debug)]
-pub(crate) struct Settling {
-    asked: Asked,
-    /// Preconditions of the client that the inner service did not see.
-    conditional: Option<HeaderMap>,
-    why: Reason,
-    label: Option<Box<str>>,
-    /// Whether it answers a request: a refresh doesn't.
-    counted: bool,
 }
 
 /// The inner service's work within its dependency scope.
@@ -92,7 +76,7 @@ where
 }
 
 impl<S, Q> Call<S, Q> {
-    fn join(&self) -> Joined<Flown, Basis> {
+    pub(crate) fn join(&self) -> Joined<Flown, Basis> {
         let shared = self.settings.cache.shared();
         let current = |basis: &Basis| shared.is_current(basis, &self.tags());
         shared
@@ -234,7 +218,7 @@ impl<S, Q> Call<S, Q> {
 
     /// Begins the computation of an entry: notes the position, opens the scope, and hides the
     /// client's preconditions, so that the answer is a whole one.
-    fn compute<R>(mut self, lead: &Lead, why: Reason) -> (Scoped<S, Q>, Settling)
+    pub(crate) fn compute<R>(mut self, lead: &Lead, why: Reason) -> (Scoped<S, Q>, Settling)
     where
         S: Service<Request<Q>, Response = Response<R>> + Clone,
     {
@@ -299,68 +283,6 @@ impl<S, Q> Call<S, Q> {
             },
         )
     }
-
-    /// Renews an entry in the background, unless somebody does already.
-    pub(crate) fn refresh<R>(self)
-    where
-        S: Service<Request<Q>, Response = Response<R>> + Clone + Send + 'static,
-        S::Future: Send + 'static,
-        S::Error: Send + 'static,
-        Q: Send + 'static,
-        R: Body<Data = Bytes> + Send + 'static,
-        R::Error: Send,
-    {
-        let Joined::Lead(lead) = self.join() else {
-            return;
-        };
-        let shared = Arc::clone(self.settings.cache.shared());
-        let timeout = self.settings.refresh_timeout;
-        let spawned = shared.spawn(async move {
-            let work = async {
-                let Ok(response) = self.renew(lead).await else {
-                    return;
-                };
-                drain(response.into_body()).await;
-            };
-            if tokio::time::timeout(timeout, work).await.is_err() {
-                tracing::debug!("a refresh in the background took too long");
-            }
-        });
-        if !spawned {
-            tracing::debug!("too many refreshes run already");
-        }
-    }
-
-    /// The computation of a refresh: like a leader's, but the stale entry it replaces stays when
-    /// it fails, and nobody's request is counted.
-    async fn renew<R>(mut self, lead: Lead) -> Result<Response<ResponseBody<R>>, S::Error>
-    where
-        S: Service<Request<Q>, Response = Response<R>> + Clone,
-        R: Body<Data = Bytes> + Send + 'static,
-        R::Error: Send,
-    {
-        let cache = self.settings.cache.clone();
-        let now = cache.shared().clock.now();
-        let (found, variant) = find(&cache, &self.place.key, self.request.headers(), now);
-        self.variant = variant;
-        if let Found::Fresh { entry, .. } = found {
-            lead.land(Flown::Entry(entry));
-            return Ok(Response::new(ResponseBody::full(Bytes::new())));
-        }
-        let (work, settling) = self.compute(&lead, Reason::Expired);
-        let response = work.await?;
-        if is_failure(response.status()) {
-            lead.land(Flown::Failed);
-            return Ok(response.map(ResponseBody::passing));
-        }
-        Ok(settling.quiet().settle_async(response, Some(lead)).await)
-    }
-}
-
-/// Reads a body to its end and forgets it.
-async fn drain<B: Body>(body: B) {
-    let mut body = std::pin::pin!(body);
-    while let Some(Ok(_)) = std::future::poll_fn(|cx| body.as_mut().poll_frame(cx)).await {}
 }
 
 /// The position of a computation that begins now: the log's, or the older one of a computation
@@ -369,11 +291,6 @@ fn begin_basis(settings: &Settings) -> Basis {
     Scope::current()
         .basis()
         .unwrap_or_else(|| settings.cache.shared().log.basis())
-}
-
-/// Statuses for which something stale may be served instead (RFC 5861 §4).
-fn is_failure(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 500 | 502 | 503 | 504)
 }
 
 fn serve_stale<R: Body>(
@@ -389,161 +306,4 @@ fn serve_stale<R: Body>(
         detail,
     };
     serve(settings, &fallback.entry, reading, fallback.age, telling)
-}
-
-fn count(settings: &Settings, label: Option<&str>, outcome: Outcome, reason: Reason) {
-    settings
-        .cache
-        .stats()
-        .count(label.unwrap_or("unmatched"), outcome, reason);
-}
-
-impl Settling {
-    /// Nobody's request is counted for a refresh.
-    fn quiet(self) -> Self {
-        Self {
-            counted: false,
-            ..self
-        }
-    }
-
-    fn count(&self, reason: Reason) {
-        if self.counted {
-            let label = self.label.as_deref();
-            count(&self.asked.settings, label, outcome(self.why), reason);
-        }
-    }
-
-    async fn settle_async<R>(
-        self,
-        response: Response<R>,
-        lead: Option<Lead>,
-    ) -> Response<ResponseBody<R>>
-    where
-        R: Body<Data = Bytes> + Send + 'static,
-        R::Error: Send,
-    {
-        let mut work = Some((self, response, lead));
-        std::future::poll_fn(move |cx| match work.take() {
-            Some((settling, response, lead)) => Poll::Ready(settling.settle(cx, response, lead)),
-            None => Poll::Pending,
-        })
-        .await
-    }
-
-    /// Decides from the answer's head whether it is stored, and sends it on its way.
-    pub(crate) fn settle<R>(
-        self,
-        cx: &mut Context<'_>,
-        response: Response<R>,
-        lead: Option<Lead>,
-    ) -> Response<ResponseBody<R>>
-    where
-        R: Body<Data = Bytes> + Send + 'static,
-        R::Error: Send,
-    {
-        let why = self.why;
-        let settings = Arc::clone(&self.asked.settings);
-        let (mut parts, body) = response.into_parts();
-        let declared = declared_length(&parts.headers).or_else(|| body.size_hint().exact());
-        let judged = self.asked.judge(&parts, body.is_end_stream(), declared);
-        self.count(judged.as_ref().err().copied().unwrap_or(why));
-        let authorized = self.asked.facts.authorized;
-        let drafted = match judged {
-            Ok(judged) => Ok(self.asked.draft(&parts, declared, judged, lead)),
-            Err(reason) => Err(reason_to_pass(&self.asked, &parts, lead, reason)),
-        };
-        decorate(&settings, &mut parts.headers, authorized);
-        let draft = match drafted {
-            Ok(draft) => draft,
-            Err(reason) => {
-                tell(&settings, &mut parts.headers, why, false, reason);
-                return Response::from_parts(parts, ResponseBody::passing(body));
-            }
-        };
-        let recording = Recording::new(body, draft);
-        if let Some(entry) = recording.prefetch(cx) {
-            return complete(&settings, parts, &entry, self.conditional.as_ref(), why);
-        }
-        recording.drive_for_followers();
-        tell(
-            &settings,
-            &mut parts.headers,
-            why,
-            recording.is_recording(),
-            why,
-        );
-        Response::from_parts(parts, ResponseBody::recorded(recording))
-    }
-}
-
-/// Lets everybody who waits go, because the answer can't be stored. Others need not wait for
-/// this key for a while. A failure says nothing about the next answer, and must not push out what
-/// may be served instead of it.
-fn reason_to_pass(
-    asked: &Asked,
-    parts: &http::response::Parts,
-    lead: Option<Lead>,
-    reason: Reason,
-) -> Reason {
-    let Some(lead) = lead else { return reason };
-    if parts.status.is_server_error() {
-        lead.land(Flown::Failed);
-    } else {
-        asked.remember_pass();
-        lead.release();
-    }
-    reason
-}
-
-/// The answer to the request that computed an entry, when all of it is known.
-fn complete<R: Body>(
-    settings: &Settings,
-    mut parts: http::response::Parts,
-    entry: &Entry,
-    preconditions: Option<&HeaderMap>,
-    why: Reason,
-) -> Response<ResponseBody<R>> {
-    let telling = Telling::Forward {
-        why,
-        stored: true,
-        detail: why,
-    };
-    if let Some(headers) = preconditions {
-        let reading = Reading {
-            head: false,
-            conditional: Some((&Method::GET, headers)),
-        };
-        return serve(settings, entry, &reading, 0, telling);
-    }
-    let Some(stored) = response_of(entry) else {
-        return Response::from_parts(parts, ResponseBody::full(Bytes::new()));
-    };
-    if let Some(etag) = stored.headers().get(header::ETAG) {
-        parts.headers.insert(header::ETAG, etag.clone());
-    }
-    tell(settings, &mut parts.headers, why, true, why);
-    Response::from_parts(parts, ResponseBody::full(stored.body().clone()))
-}
-
-fn tell(settings: &Settings, headers: &mut HeaderMap, why: Reason, stored: bool, detail: Reason) {
-    if settings.cache_status {
-        Telling::Forward {
-            why,
-            stored,
-            detail,
-        }
-        .write(headers);
-    }
-}
-
-/// What Content-Length says; a value that is no number is left to the server.
-fn declared_length(headers: &HeaderMap) -> Option<u64> {
-    headers
-        .get(header::CONTENT_LENGTH)?
-        .to_str()
-        .ok()?
-        .trim()
-        .parse()
-        .ok()
 }

@@ -14,12 +14,8 @@ use tower::util::{Oneshot, ServiceExt};
 use tower_service::Service;
 
 use super::{
-    body::ResponseBody,
-    decorate::decorate,
-    fetch::{Scoped, Settling},
-    key::uri_tag,
-    layer::Settings,
-    status::Telling,
+    body::ResponseBody, decorate::decorate, fetch::Scoped, key::uri_tag, layer::Settings,
+    settle::Settling, status::Telling,
 };
 use crate::cache::Cache;
 

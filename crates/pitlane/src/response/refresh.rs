@@ -1,0 +1,79 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use pitlane_core::{Joined, Reason};
+use tower_service::Service;
+
+use super::{
+    body::ResponseBody,
+    fetch::Call,
+    lookup::{Found, find},
+    settle::is_failure,
+};
+use crate::cache::{Flown, Lead};
+
+impl<S, Q> Call<S, Q> {
+    /// Renews an entry in the background, unless somebody does already.
+    pub(crate) fn refresh<R>(self)
+    where
+        S: Service<Request<Q>, Response = Response<R>> + Clone + Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Send + 'static,
+        Q: Send + 'static,
+        R: Body<Data = Bytes> + Send + 'static,
+        R::Error: Send,
+    {
+        let Joined::Lead(lead) = self.join() else {
+            return;
+        };
+        let shared = Arc::clone(self.settings.cache.shared());
+        let timeout = self.settings.refresh_timeout;
+        let spawned = shared.spawn(async move {
+            let work = async {
+                let Ok(response) = self.renew(lead).await else {
+                    return;
+                };
+                drain(response.into_body()).await;
+            };
+            if tokio::time::timeout(timeout, work).await.is_err() {
+                tracing::debug!("a refresh in the background took too long");
+            }
+        });
+        if !spawned {
+            tracing::debug!("too many refreshes run already");
+        }
+    }
+
+    /// The computation of a refresh: like a leader's, but the stale entry it replaces stays when
+    /// it fails, and nobody's request is counted.
+    async fn renew<R>(mut self, lead: Lead) -> Result<Response<ResponseBody<R>>, S::Error>
+    where
+        S: Service<Request<Q>, Response = Response<R>> + Clone,
+        R: Body<Data = Bytes> + Send + 'static,
+        R::Error: Send,
+    {
+        let cache = self.settings.cache.clone();
+        let now = cache.shared().clock.now();
+        let (found, variant) = find(&cache, &self.place.key, self.request.headers(), now);
+        self.variant = variant;
+        if let Found::Fresh { entry, .. } = found {
+            lead.land(Flown::Entry(entry));
+            return Ok(Response::new(ResponseBody::full(Bytes::new())));
+        }
+        let (work, settling) = self.compute(&lead, Reason::Expired);
+        let response = work.await?;
+        if is_failure(response.status()) {
+            lead.land(Flown::Failed);
+            return Ok(response.map(ResponseBody::passing));
+        }
+        Ok(settling.quiet().settle_async(response, Some(lead)).await)
+    }
+}
+
+/// Reads a body to its end and forgets it.
+async fn drain<B: Body>(body: B) {
+    let mut body = std::pin::pin!(body);
+    while let Some(Ok(_)) = std::future::poll_fn(|cx| body.as_mut().poll_frame(cx)).await {}
+}

@@ -1,0 +1,195 @@
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Response, StatusCode, header};
+use http_body::Body;
+use pitlane_core::{Outcome, Reason};
+
+use super::{
+    body::ResponseBody,
+    decorate::decorate,
+    layer::Settings,
+    lookup::response_of,
+    recording::Recording,
+    service::{Reading, serve},
+    status::{Telling, outcome},
+    store::Asked,
+};
+use crate::cache::{Entry, Flown, Lead};
+
+/// What is left to do when the inner service has answered.
+#[derive(Debug)]
+pub(crate) struct Settling {
+    pub(crate) asked: Asked,
+    /// Preconditions of the client that the inner service did not see.
+    pub(crate) conditional: Option<HeaderMap>,
+    pub(crate) why: Reason,
+    pub(crate) label: Option<Box<str>>,
+    /// Whether it answers a request: a refresh doesn't.
+    pub(crate) counted: bool,
+}
+
+impl Settling {
+    /// Nobody's request is counted for a refresh.
+    pub(crate) fn quiet(self) -> Self {
+        Self {
+            counted: false,
+            ..self
+        }
+    }
+
+    fn count(&self, reason: Reason) {
+        if self.counted {
+            let label = self.label.as_deref();
+            count(&self.asked.settings, label, outcome(self.why), reason);
+        }
+    }
+
+    pub(crate) async fn settle_async<R>(
+        self,
+        response: Response<R>,
+        lead: Option<Lead>,
+    ) -> Response<ResponseBody<R>>
+    where
+        R: Body<Data = Bytes> + Send + 'static,
+        R::Error: Send,
+    {
+        let mut work = Some((self, response, lead));
+        std::future::poll_fn(move |cx| match work.take() {
+            Some((settling, response, lead)) => Poll::Ready(settling.settle(cx, response, lead)),
+            None => Poll::Pending,
+        })
+        .await
+    }
+
+    /// Decides from the answer's head whether it is stored, and sends it on its way.
+    pub(crate) fn settle<R>(
+        self,
+        cx: &mut Context<'_>,
+        response: Response<R>,
+        lead: Option<Lead>,
+    ) -> Response<ResponseBody<R>>
+    where
+        R: Body<Data = Bytes> + Send + 'static,
+        R::Error: Send,
+    {
+        let why = self.why;
+        let settings = Arc::clone(&self.asked.settings);
+        let (mut parts, body) = response.into_parts();
+        let declared = declared_length(&parts.headers).or_else(|| body.size_hint().exact());
+        let judged = self.asked.judge(&parts, body.is_end_stream(), declared);
+        self.count(judged.as_ref().err().copied().unwrap_or(why));
+        let authorized = self.asked.facts.authorized;
+        let drafted = match judged {
+            Ok(judged) => Ok(self.asked.draft(&parts, declared, judged, lead)),
+            Err(reason) => Err(reason_to_pass(&self.asked, &parts, lead, reason)),
+        };
+        decorate(&settings, &mut parts.headers, authorized);
+        let draft = match drafted {
+            Ok(draft) => draft,
+            Err(reason) => {
+                tell(&settings, &mut parts.headers, why, false, reason);
+                return Response::from_parts(parts, ResponseBody::passing(body));
+            }
+        };
+        let recording = Recording::new(body, draft);
+        if let Some(entry) = recording.prefetch(cx) {
+            return complete(&settings, parts, &entry, self.conditional.as_ref(), why);
+        }
+        recording.drive_for_followers();
+        tell(
+            &settings,
+            &mut parts.headers,
+            why,
+            recording.is_recording(),
+            why,
+        );
+        Response::from_parts(parts, ResponseBody::recorded(recording))
+    }
+}
+
+/// Lets everybody who waits go, because the answer can't be stored. Others need not wait for
+/// this key for a while. A failure says nothing about the next answer, and must not push out what
+/// may be served instead of it.
+fn reason_to_pass(
+    asked: &Asked,
+    parts: &http::response::Parts,
+    lead: Option<Lead>,
+    reason: Reason,
+) -> Reason {
+    let Some(lead) = lead else { return reason };
+    if parts.status.is_server_error() {
+        lead.land(Flown::Failed);
+    } else {
+        asked.remember_pass();
+        lead.release();
+    }
+    reason
+}
+
+/// The answer to the request that computed an entry, when all of it is known.
+fn complete<R: Body>(
+    settings: &Settings,
+    mut parts: http::response::Parts,
+    entry: &Entry,
+    preconditions: Option<&HeaderMap>,
+    why: Reason,
+) -> Response<ResponseBody<R>> {
+    let telling = Telling::Forward {
+        why,
+        stored: true,
+        detail: why,
+    };
+    if let Some(headers) = preconditions {
+        let reading = Reading {
+            head: false,
+            conditional: Some((&Method::GET, headers)),
+        };
+        return serve(settings, entry, &reading, 0, telling);
+    }
+    let Some(stored) = response_of(entry) else {
+        return Response::from_parts(parts, ResponseBody::full(Bytes::new()));
+    };
+    if let Some(etag) = stored.headers().get(header::ETAG) {
+        parts.headers.insert(header::ETAG, etag.clone());
+    }
+    tell(settings, &mut parts.headers, why, true, why);
+    Response::from_parts(parts, ResponseBody::full(stored.body().clone()))
+}
+
+fn tell(settings: &Settings, headers: &mut HeaderMap, why: Reason, stored: bool, detail: Reason) {
+    if settings.cache_status {
+        Telling::Forward {
+            why,
+            stored,
+            detail,
+        }
+        .write(headers);
+    }
+}
+
+/// What Content-Length says; a value that is no number is left to the server.
+fn declared_length(headers: &HeaderMap) -> Option<u64> {
+    headers
+        .get(header::CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .trim()
+        .parse()
+        .ok()
+}
+
+/// Statuses for which something stale may be served instead (RFC 5861 §4).
+pub(crate) fn is_failure(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 500 | 502 | 503 | 504)
+}
+
+pub(crate) fn count(settings: &Settings, label: Option<&str>, outcome: Outcome, reason: Reason) {
+    settings
+        .cache
+        .stats()
+        .count(label.unwrap_or("unmatched"), outcome, reason);
+}
