@@ -267,10 +267,16 @@ impl Fill {
 
     /// Gives up without a value to share: whoever waits computes alone, all at once.
     pub fn release(mut self) {
-        self.outer.absorb(&self.dependencies);
         if let Some(lead) = self.lead.take() {
             lead.release();
         }
+    }
+}
+
+/// Stored or not, what was computed may be used by the computation around it.
+impl Drop for Fill {
+    fn drop(&mut self) {
+        self.outer.absorb(&self.dependencies);
     }
 }
 

@@ -18,7 +18,7 @@ use super::{
     status::{Telling, outcome},
     store::Asked,
 };
-use crate::cache::{Entry, Flown, Lead};
+use crate::cache::{Entry, Flown, Lead, Scope};
 
 /// What is left to do when the inner service has answered.
 #[derive(Debug)]
@@ -78,6 +78,8 @@ impl Settling {
     {
         let why = self.why;
         let settings = Arc::clone(&self.asked.settings);
+        // A computation around this one is made of all that this one was made of.
+        Scope::current().absorb(&self.asked.dependencies);
         let (mut parts, body) = response.into_parts();
         let declared = declared_length(&parts.headers).or_else(|| body.size_hint().exact());
         let judged = self.asked.judge(&parts, body.is_end_stream(), declared);
