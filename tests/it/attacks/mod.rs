@@ -1,0 +1,72 @@
+//! The tables of attacks.
+
+mod answer;
+mod representation;
+mod request;
+mod target;
+
+use pitlane_e2e::{Answer, Ask, Seen};
+
+use crate::runner::{Row, Subject};
+
+/// Every row.
+pub(crate) fn all() -> Vec<Row> {
+    [
+        request::rows(),
+        target::rows(),
+        answer::rows(),
+        representation::rows(),
+    ]
+    .concat()
+}
+
+/// A clean request.
+fn clean() -> Ask {
+    Ask::get("/page")
+}
+
+/// A request that makes the handler give the row's own answer, by a header that isn't keyed.
+fn triggered() -> Ask {
+    clean().header("x-trigger", "evil")
+}
+
+/// Gives `answer` to triggered requests only.
+fn when_triggered(answer: Answer) -> impl Fn(&Seen, usize) -> Answer + Send + Sync + 'static {
+    move |seen, _| {
+        if seen.headers.contains_key("x-trigger") {
+            answer.clone()
+        } else {
+            Answer::default()
+        }
+    }
+}
+
+async fn check(subject: Subject) {
+    let mut failures = Vec::new();
+    for row in all() {
+        failures.extend(row.run(subject).await.err());
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_anonymous_layer_shows_nobody_what_an_attacker_planted() {
+    check(Subject::Anonymous).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_api_layer_shows_nobody_what_an_attacker_planted() {
+    check(Subject::Api).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_general_layer_shows_nobody_what_an_attacker_planted() {
+    check(Subject::General).await;
+}
+
+#[test]
+fn every_row_has_a_name_of_its_own() {
+    let rows = all();
+    let names: std::collections::BTreeSet<_> = rows.iter().map(|row| &row.name).collect();
+    assert_eq!(names.len(), rows.len());
+}

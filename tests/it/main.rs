@@ -1,0 +1,36 @@
+//! Attacks on a response cache, over real sockets: an attacker's request warms the cache, then a
+//! clean request reads it.
+//!
+//! A class is a row or more of the tables in `attacks`, or a module where one request after
+//! another is not enough:
+//!
+//! | class | where |
+//! | --- | --- |
+//! | 1-5, 7-12 (what a request says) | `attacks::request`, `attacks::target` |
+//! | 13-20, 22-25, 27, 31, 35 (what the handler answers) | `attacks::answer`, `attacks::representation` |
+//! | 8 with a normalising layer outside, 17, 18, 20 in sequences | `sequences` |
+//! | 21, 29, 30 (bounds) | `bounds` |
+//! | 28 (keys and tags) | `keys` |
+//! | 32 (powers of an anonymous client) | `powers` |
+//! | 33 (slow and gone clients) | `followers` |
+//!
+//! Not here yet, because what they attack is not here yet:
+//!
+//! | class | waits for |
+//! | --- | --- |
+//! | 1, consumed by a trusted proxy | `trusted_proxy` |
+//! | 6, parameters ignored or allowed | `query_ignore`, `query_allow` |
+//! | 23, ranges cut from an entry | ranges served from the cache |
+//! | 26, and every class over Redis | the remote tier |
+//! | 34 | the gRPC layer |
+//! | 35, a placeholder replaced on a hit | `replace_on_hit` |
+//!
+//! Outside of what the default can see: a handler that repeats a request header which is neither
+//! in the key nor in its own Vary (`User-Agent`, `Referer`). It must say Vary.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod attacks;
+mod control;
+mod naive;
+mod runner;
