@@ -7,23 +7,25 @@ mod world;
 
 use proptest::prelude::*;
 
-use board::{Phase, Slot};
+use board::Phase;
 use history::TAGS;
 use world::World;
 
 const KEYS: usize = 2;
 const SLOTS: usize = 5;
 
-/// What may happen next; a step that does not apply to its request is skipped.
+/// What may happen next. The first number says to which request, among those that it can happen
+/// to; without any it is skipped.
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    Begin(Slot, usize),
-    Poll(Slot),
-    Leave(Slot),
-    Read(Slot, usize),
-    Use(Slot, usize),
-    Hook(Slot),
-    End(Slot, Phase),
+    Begin(usize),
+    Poll(usize),
+    Leave(usize),
+    Read(usize, usize),
+    /// A computation uses what is cached, which may have outlived its lifetime.
+    Use(usize, usize, bool),
+    Hook(usize),
+    End(usize, Phase),
     Hit(usize),
     Write(usize),
     Invalidate(usize, bool),
@@ -32,17 +34,18 @@ enum Step {
 
 impl Step {
     fn any() -> impl Strategy<Value = Self> {
-        let slot = || 0..SLOTS;
-        const ENDS: [Phase; 3] = [Phase::Landed, Phase::Released, Phase::Vacant];
+        const ENDS: [Phase; 4] = [Phase::Landed, Phase::Landed, Phase::Released, Phase::Vacant];
+        let nth = || 0..SLOTS;
         prop_oneof![
-            6 => (slot(), 0..KEYS).prop_map(|(slot, key)| Self::Begin(slot, key)),
-            6 => slot().prop_map(Self::Poll),
-            2 => slot().prop_map(Self::Leave),
-            4 => (slot(), 0..TAGS).prop_map(|(slot, tag)| Self::Read(slot, tag)),
-            3 => (slot(), 0..KEYS).prop_map(|(slot, key)| Self::Use(slot, key)),
-            1 => slot().prop_map(Self::Hook),
-            4 => (slot(), prop::sample::select(&ENDS)).prop_map(|(slot, end)| Self::End(slot, end)),
-            3 => (0..KEYS).prop_map(Self::Hit),
+            6 => (0..KEYS).prop_map(Self::Begin),
+            6 => nth().prop_map(Self::Poll),
+            1 => nth().prop_map(Self::Leave),
+            4 => (nth(), 0..TAGS).prop_map(|(nth, tag)| Self::Read(nth, tag)),
+            4 => (nth(), 0..KEYS, any::<bool>())
+                .prop_map(|(nth, key, expired)| Self::Use(nth, key, expired)),
+            2 => nth().prop_map(Self::Hook),
+            4 => (nth(), prop::sample::select(&ENDS)).prop_map(|(nth, end)| Self::End(nth, end)),
+            4 => (0..KEYS).prop_map(Self::Hit),
             2 => (0..TAGS).prop_map(Self::Write),
             3 => (0..TAGS, any::<bool>()).prop_map(|(tag, soft)| Self::Invalidate(tag, soft)),
             1 => Just(Self::Renew),
@@ -51,12 +54,10 @@ impl Step {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
-
     #[test]
     fn every_schedule_agrees_with_the_references(
         capacity in 1..=TAGS,
-        steps in prop::collection::vec(Step::any(), 0..80),
+        steps in prop::collection::vec(Step::any(), 0..120),
     ) {
         let mut world = World::new(capacity);
         for step in steps {

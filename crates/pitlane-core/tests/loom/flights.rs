@@ -22,7 +22,7 @@ use crate::{Shared, model};
 
 #[test]
 fn a_leader_that_drops_hands_on_to_one_of_two_who_join_or_wait() {
-    model(2, || {
+    model(|| {
         let airfield = Airfield::shared();
         let leader = airfield.lead();
         let first = airfield.run(|airfield| airfield.request(End::Land));
@@ -36,7 +36,7 @@ fn a_leader_that_drops_hands_on_to_one_of_two_who_join_or_wait() {
 
 #[test]
 fn a_leader_that_drops_twice_in_a_row_still_leaves_nobody_waiting() {
-    model(2, || {
+    model(|| {
         let airfield = Airfield::shared();
         let leader = airfield.lead();
         let first = airfield.run(|airfield| airfield.request(End::Drop));
@@ -50,7 +50,7 @@ fn a_leader_that_drops_twice_in_a_row_still_leaves_nobody_waiting() {
 
 #[test]
 fn a_follower_dropped_around_its_wake_leaves_the_work_to_the_other() {
-    model(3, || {
+    model(|| {
         let airfield = Airfield::shared();
         let leader = airfield.lead();
         let mut leaving = airfield.follow();
@@ -71,7 +71,7 @@ fn a_follower_dropped_around_its_wake_leaves_the_work_to_the_other() {
 
 #[test]
 fn a_woken_follower_that_is_dropped_before_it_looks_leaves_the_work_to_the_other() {
-    model(3, || {
+    model(|| {
         let airfield = Airfield::shared();
         let leader = airfield.lead();
         let mut woken = airfield.follow();
@@ -87,7 +87,7 @@ fn a_woken_follower_that_is_dropped_before_it_looks_leaves_the_work_to_the_other
 
 #[test]
 fn a_leader_and_its_only_follower_that_drop_at_once_leave_nothing_behind() {
-    model(3, || {
+    model(|| {
         let airfield = Airfield::shared();
         let leader = airfield.lead();
         let mut follower = airfield.follow();
@@ -103,7 +103,7 @@ fn a_leader_and_its_only_follower_that_drop_at_once_leave_nothing_behind() {
 
 #[test]
 fn a_flight_that_its_leader_and_its_last_follower_drop_at_once_is_gone() {
-    model(3, || {
+    model(|| {
         let airfield = Airfield::shared();
         let leader = airfield.lead();
         let follower = airfield.follow();
@@ -116,7 +116,7 @@ fn a_flight_that_its_leader_and_its_last_follower_drop_at_once_is_gone() {
 
 #[test]
 fn a_follower_that_leaves_a_vacant_flight_does_not_clear_it_under_those_who_join() {
-    model(3, || {
+    model(|| {
         let airfield = Airfield::shared();
         let leader = airfield.lead();
         let leaving = airfield.follow();
@@ -133,7 +133,7 @@ fn a_follower_that_leaves_a_vacant_flight_does_not_clear_it_under_those_who_join
 #[test]
 fn a_leader_that_lands_or_releases_while_others_join_leaves_nobody_waiting() {
     for end in [End::Land, End::Release] {
-        model(2, move || {
+        model(move || {
             let airfield = Airfield::shared();
             let leader = airfield.lead();
             let first = airfield.run(move |airfield| airfield.request(end));
@@ -148,7 +148,7 @@ fn a_leader_that_lands_or_releases_while_others_join_leaves_nobody_waiting() {
 
 #[test]
 fn the_hook_runs_once_when_somebody_waits_and_never_when_nobody_does() {
-    model(3, || {
+    model(|| {
         let airfield = Airfield::shared();
         let leader = airfield.lead();
         let first = airfield.run(Airfield::wait);
@@ -168,7 +168,7 @@ fn the_hook_runs_once_when_somebody_waits_and_never_when_nobody_does() {
 
 #[test]
 fn a_waker_that_owns_another_follower_is_dropped_outside_the_locks() {
-    model(2, || {
+    model(|| {
         let airfield = Airfield::shared();
         let leader = airfield.lead();
         let mut follower = airfield.follow();

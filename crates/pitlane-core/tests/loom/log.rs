@@ -35,7 +35,7 @@ fn promoting_an_entry_never_hides_an_invalidation_that_races_with_it() {
 
 #[test]
 fn two_appends_at_once_never_take_the_generation_back() {
-    model(3, || {
+    model(|| {
         let world = World::shared();
         let unrelated = world.run(|world| {
             world.log.append([Mark {
@@ -55,7 +55,7 @@ fn two_appends_at_once_never_take_the_generation_back() {
 
 #[test]
 fn a_hit_by_generation_alone_is_never_stale_after_the_acknowledgement() {
-    model(3, || {
+    model(|| {
         let world = World::shared();
         let filler = world.run(|world| world.fill(Noted::BeforeTheHandler));
         let reader = world.run(World::look);
@@ -72,7 +72,7 @@ fn a_hit_by_generation_alone_is_never_stale_after_the_acknowledgement() {
 
 #[test]
 fn nothing_made_before_a_renewal_is_usable_after_it() {
-    model(3, || {
+    model(|| {
         let world = World::shared();
         world.fill(Noted::BeforeTheHandler);
         let reader = world.run(World::look);
@@ -85,7 +85,7 @@ fn nothing_made_before_a_renewal_is_usable_after_it() {
 
 #[track_caller]
 fn check_fill_against_write(noted: Noted, soft: bool) {
-    model(3, move || {
+    model(move || {
         let world = World::shared();
         let filler = world.run(move |world| world.fill(noted));
         world.write(soft);
@@ -100,7 +100,7 @@ fn check_fill_against_write(noted: Noted, soft: bool) {
 
 #[track_caller]
 fn check_promotion_against_write(soft: bool) {
-    model(3, move || {
+    model(move || {
         let world = World::shared();
         world.fill(Noted::BeforeTheHandler);
         let reader = world.run(World::look);

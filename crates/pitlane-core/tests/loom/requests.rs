@@ -60,7 +60,7 @@ fn a_join_that_does_not_judge_the_flight_is_caught() {
 
 #[test]
 fn a_request_that_takes_over_begins_anew_and_misses_no_invalidation() {
-    model(3, || {
+    model(|| {
         let world = World::shared();
         let (leader, _) = world.lead();
         let first = world.run(|world| world.request(Guards::ALL));
@@ -75,7 +75,7 @@ fn a_request_that_takes_over_begins_anew_and_misses_no_invalidation() {
 /// A flight is under way; a writer invalidates what it computes, and asks right after.
 #[track_caller]
 fn check_result(told: Told, guards: Guards) {
-    model(2, move || {
+    model(move || {
         let world = World::shared();
         let (leader, basis) = world.lead();
         let other = world.run(move |world| world.request(guards));
@@ -92,7 +92,7 @@ fn check_result(told: Told, guards: Guards) {
 /// A flight has read its value when the invalidation is acknowledged; then two requests begin.
 #[track_caller]
 fn check_wait(guards: Guards) {
-    model(3, move || {
+    model(move || {
         let world = World::shared();
         let (leader, basis) = world.lead();
         let old = world.read(basis);

@@ -86,17 +86,38 @@ impl World {
 
     pub(crate) fn take(&mut self, step: Step) {
         match step {
-            Step::Begin(slot, key) => self.begin(slot, key),
-            Step::Poll(slot) => self.poll(slot),
-            Step::Leave(slot) => self.leave(slot),
-            Step::Read(slot, tag) => self.read(slot, tag),
-            Step::Use(slot, key) => self.use_cached(slot, key),
-            Step::Hook(slot) => self.hook(slot),
-            Step::End(slot, phase) => self.end(slot, phase),
+            Step::Begin(key) => self.with(0, Option::is_none, |world, slot| world.begin(slot, key)),
+            Step::Poll(nth) => self.with(nth, waits, Self::poll),
+            Step::Leave(nth) => self.with(nth, Option::is_some, Self::leave),
+            Step::Read(nth, tag) => {
+                self.with(nth, computes, |world, slot| world.read(slot, tag));
+            }
+            Step::Use(nth, key, expired) => {
+                self.with(nth, computes, |world, slot| {
+                    world.use_cached(slot, key, expired)
+                });
+            }
+            Step::Hook(nth) => self.with(nth, computes, Self::hook),
+            Step::End(nth, phase) => self.with(nth, computes, |world, slot| world.end(slot, phase)),
             Step::Hit(key) => drop(self.cache[key].clone().map(|entry| self.judge(&entry))),
             Step::Write(tag) => self.history.write(tag),
             Step::Invalidate(tag, soft) => self.invalidate(tag, soft),
             Step::Renew => self.renew(),
+        }
+    }
+
+    /// Takes a step with the nth of all requests that can, counted round and round.
+    fn with(
+        &mut self,
+        nth: usize,
+        can: impl Fn(&Option<Request>) -> bool,
+        step: impl FnOnce(&mut Self, Slot),
+    ) {
+        let able: Vec<Slot> = (0..SLOTS)
+            .filter(|slot| can(&self.requests[*slot]))
+            .collect();
+        if !able.is_empty() {
+            step(self, able[nth % able.len()]);
         }
     }
 
@@ -144,9 +165,6 @@ impl World {
     }
 
     fn begin(&mut self, slot: Slot, key: usize) {
-        if self.requests[slot].is_some() {
-            return;
-        }
         let basis = self.log.basis();
         let current = self.board.current(key);
         let asked = Cell::new(None);
@@ -235,7 +253,7 @@ impl World {
         }
     }
 
-    fn use_cached(&mut self, slot: Slot, key: usize) {
+    fn use_cached(&mut self, slot: Slot, key: usize, expired: bool) {
         let Some(entry) = self.cache[key].clone() else {
             return;
         };
@@ -246,8 +264,10 @@ impl World {
         }) = &mut self.requests[slot]
             && !matches!(judgement, Judgement::Unusable(_))
         {
-            let fresh = judgement == Judgement::Fresh;
+            let fresh = judgement == Judgement::Fresh && !expired;
             work.dependencies.depend(&entry.meta, fresh);
+            let gathered = work.dependencies.gathered();
+            assert!(fresh || gathered.stale && gathered.basis.generation.is_none());
             work.made.absorb(&entry.made);
         }
     }
@@ -350,6 +370,26 @@ impl World {
             _ => false,
         }
     }
+}
+
+fn waits(request: &Option<Request>) -> bool {
+    matches!(
+        request,
+        Some(Request {
+            doing: Doing::Wait(..),
+            ..
+        })
+    )
+}
+
+fn computes(request: &Option<Request>) -> bool {
+    matches!(
+        request,
+        Some(Request {
+            doing: Doing::Compute(..),
+            ..
+        })
+    )
 }
 
 fn digest(key: usize) -> Digest {
