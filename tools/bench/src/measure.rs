@@ -5,15 +5,15 @@ const ROUNDS: usize = 31;
 const ROUND: Duration = Duration::from_millis(20);
 
 /// One thing to measure.
-pub(crate) struct Case<'a> {
+pub(crate) struct Case {
     pub(crate) name: &'static str,
-    pub(crate) work: Box<dyn FnMut() + 'a>,
+    pub(crate) work: Box<dyn FnMut()>,
 }
 
 /// Nanoseconds a call for each case: medians of rounds taken in turns, so that whatever else
 /// the machine does hits all cases alike.
 #[expect(clippy::disallowed_methods, reason = "a benchmark is about time")]
-pub(crate) fn in_turns(cases: &mut [Case<'_>]) -> Vec<f64> {
+pub(crate) fn in_turns(cases: &mut [Case]) -> Vec<f64> {
     let calls: Vec<u32> = cases
         .iter_mut()
         .map(|case| calibrate(&mut case.work))

@@ -1,3 +1,5 @@
+use std::sync::LazyLock;
+
 use http::{HeaderMap, HeaderName, HeaderValue};
 use pitlane_core::{Outcome, Reason};
 
@@ -53,11 +55,8 @@ pub(crate) enum Telling {
 impl Telling {
     /// Adds this cache's member behind those of caches nearer to the origin.
     pub(crate) fn write(self, headers: &mut HeaderMap) {
-        let Some(value) = self.value() else { return };
-        if headers.contains_key(&CACHE_STATUS) {
+        if let Some(value) = self.value() {
             headers.append(CACHE_STATUS, value);
-        } else {
-            headers.insert(CACHE_STATUS, value);
         }
     }
 
@@ -70,6 +69,17 @@ impl Telling {
     }
 
     pub(crate) fn value(self) -> Option<HeaderValue> {
+        match self {
+            Self::Forward {
+                why,
+                stored: false,
+                detail,
+            } if why == detail => BYPASSES.get(why as usize).cloned(),
+            _ => self.compose(),
+        }
+    }
+
+    fn compose(self) -> Option<HeaderValue> {
         let mut text = Text::new();
         match self {
             Self::Hit { ttl, detail } => {
@@ -100,6 +110,17 @@ impl Telling {
         text.value()
     }
 }
+
+/// The values of answers that the cache has no part in, which are always the same. They live as
+/// long as the process, so that a copy costs nothing.
+static BYPASSES: LazyLock<Vec<HeaderValue>> = LazyLock::new(|| {
+    let bypass = |why: &Reason| {
+        let (forward, detail) = (forward(*why), why.as_str());
+        let text = format!("pitlane; fwd={forward}; detail={detail}");
+        HeaderValue::from_static(String::leak(text))
+    };
+    Reason::ALL.iter().map(bypass).collect()
+});
 
 fn push_ttl(text: &mut Text, ttl: i64) {
     if ttl < 0 {
@@ -213,6 +234,12 @@ mod tests {
                     .unwrap()
                     .ends_with("detail=collapsed")
             );
+            let bypass = Telling::Forward {
+                why: detail,
+                stored: false,
+                detail,
+            };
+            assert_eq!(bypass.value(), bypass.compose());
             let telling = Telling::Forward {
                 why: detail,
                 stored: true,
