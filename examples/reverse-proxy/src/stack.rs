@@ -12,7 +12,6 @@ use pitlane::{CacheHint, Caches, ResponseCacheLayer};
 use tower::ServiceBuilder;
 use tower_service::Service;
 
-use crate::origin::forget_listed;
 use crate::{Options, Origin, ProxyBody};
 
 /// The one layer that makes a caching proxy of a proxy. Switched off it still stands in its
@@ -54,7 +53,6 @@ pub fn stack(
 + Sync
 + 'static {
     ServiceBuilder::new()
-        .map_request(forget_listed)
         .layer(cache)
         .map_response(leave_events_alone)
         .service(origin)

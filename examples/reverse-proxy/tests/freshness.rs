@@ -90,31 +90,33 @@ async fn outlive(client: &Client, url: &str) -> Answer {
 }
 
 /// An origin that can be shut down: no connection to it outlives its answer.
-async fn mortal(cache_control: &'static str) -> (Server, String) {
+async fn mortal(cache_control: &'static str, flags: &[&str]) -> (Server, String) {
     let origin = Origin::new(move |_, _| async move {
         let fields = [("cache-control", cache_control), ("connection", "close")];
         Origin::reply(&fields, "page")
     });
     let server = Server::start(origin).await;
-    let url = format!("http://{}/", proxy_with(server.address(), &[]).await);
+    let url = format!("http://{}/", proxy_with(server.address(), flags).await);
     (server, url)
 }
 
 #[tokio::test]
 async fn a_stale_page_is_served_while_the_origin_is_down() {
-    let (server, url) = mortal("max-age=1, stale-if-error=60").await;
-    let client = Client::new(Protocol::Http2);
-    assert_eq!(client.get(&url, &[]).await.detail(), "uri-miss");
-    drop(server);
-    let stale = outlive(&client, &url).await;
-    assert_eq!((stale.status, stale.text()), (StatusCode::OK, "page"));
-    assert!(stale.is_hit(), "{stale:?}");
-    assert_eq!(stale.detail(), "stale-if-error");
-    // It stays so, for those who have the page as well.
-    let etag = stale.header("etag");
-    let known = client.get(&url, &[("if-none-match", etag)]).await;
-    assert_eq!(known.status, StatusCode::NOT_MODIFIED);
-    assert_eq!(known.detail(), "stale-if-error");
+    for (said, flags) in [("max-age=1, stale-if-error=60", NONE), ("max-age=1", RFC)] {
+        let (server, url) = mortal(said, flags).await;
+        let client = Client::new(Protocol::Http2);
+        assert_eq!(client.get(&url, &[]).await.detail(), "uri-miss");
+        drop(server);
+        let stale = outlive(&client, &url).await;
+        assert_eq!((stale.status, stale.text()), (StatusCode::OK, "page"));
+        assert!(stale.is_hit(), "{stale:?}");
+        assert_eq!(stale.detail(), "stale-if-error");
+        // It stays so, for those who have the page as well.
+        let etag = stale.header("etag");
+        let known = client.get(&url, &[("if-none-match", etag)]).await;
+        assert_eq!(known.status, StatusCode::NOT_MODIFIED);
+        assert_eq!(known.detail(), "stale-if-error");
+    }
 }
 
 /// The proxy's own 504 counts as the origin's failure.
@@ -138,8 +140,12 @@ async fn a_stale_page_is_served_while_the_origin_is_silent() {
 
 #[tokio::test]
 async fn without_leave_a_stale_page_is_not_served_for_an_error() {
-    for said in ["max-age=1", "max-age=1, stale-if-error=60, must-revalidate"] {
-        let (server, url) = mortal(said).await;
+    for (said, flags) in [
+        ("max-age=1", NONE),
+        ("max-age=1, must-revalidate, stale-if-error=60", NONE),
+        ("max-age=1, must-revalidate", RFC),
+    ] {
+        let (server, url) = mortal(said, flags).await;
         let client = Client::new(Protocol::Http1);
         client.get(&url, &[]).await;
         drop(server);

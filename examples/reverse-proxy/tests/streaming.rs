@@ -31,6 +31,9 @@ fn get() -> Request<Empty<Bytes>> {
         .expect("a request")
 }
 
+/// What takes this long has failed.
+const HANGS: Duration = Duration::from_secs(30);
+
 /// The cache's part in a body: none, or a copy of what may be stored.
 const FLAGS: [&[&str]; 3] = [&["--no-cache"], &[], &["--ttl", "60s"]];
 
@@ -71,10 +74,10 @@ async fn check_events(content_type: &'static str, flags: &[&str]) {
         .await
         .expect("a header section");
     let over_1 = (first, senders.recv().await.expect("a body"));
-    let second = http2(proxy)
+    // Whoever waited for the first stream would wait for ever.
+    let second = tokio::time::timeout(HANGS, http2(proxy).await.send_request(get()))
         .await
-        .send_request(get())
-        .await
+        .expect("the second stream begins")
         .expect("a header section");
     let over_2 = (second, senders.recv().await.expect("a body"));
     for (mut response, mut events) in [over_1, over_2] {
@@ -299,6 +302,34 @@ async fn trailers_go_both_ways() {
         .await
         .expect("a complete body");
     assert_eq!(collected.trailers().expect("trailers")["x-sum"], "43");
+}
+
+#[tokio::test]
+async fn trailers_are_there_for_the_second_client_as_well() {
+    let origin = Counting::start(|_| async {
+        let (mut sender, body) = pipe(2);
+        let mut trailers = HeaderMap::new();
+        trailers.insert("x-sum", HeaderValue::from_static("42"));
+        assert!(sender.data(&b"body"[..]).await);
+        assert!(sender.trailers(trailers).await);
+        let mut response = Response::new(body.boxed());
+        let x_sum = HeaderValue::from_static("x-sum");
+        response.headers_mut().insert("trailer", x_sum);
+        response
+    })
+    .await;
+    let proxy = proxy_with(origin.address, &["--ttl", "60s"]).await;
+    for _ in 0..2 {
+        let mut request = get();
+        let te = HeaderValue::from_static("trailers");
+        request.headers_mut().insert("te", te);
+        let answer = http2(proxy).await.send_request(request).await;
+        let answer = answer.expect("an answer").into_body().collect().await;
+        let answer = answer.expect("a complete body");
+        assert_eq!(answer.trailers().expect("trailers")["x-sum"], "42");
+        assert_eq!(answer.to_bytes(), "body");
+    }
+    assert_eq!(origin.calls(), 2);
 }
 
 /// A client that did not ask for trailers gets the same body without them.

@@ -7,7 +7,7 @@ use http::header::{
     PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 
 use super::refusal::Refusal;
 
@@ -29,21 +29,6 @@ const HOP_BY_HOP: [HeaderName; 8] = [
     TRANSFER_ENCODING,
     UPGRADE,
 ];
-
-/// Takes away what `Connection` lists for the client's own hop, but for what this hop still needs.
-///
-/// It comes before the cache. Else a client could send `Connection: accept-language` with a
-/// language, and the answer to a request without one would be stored for everybody who asks for
-/// that language.
-pub(crate) fn forget_listed<B>(mut request: Request<B>) -> Request<B> {
-    let headers = request.headers_mut();
-    for name in listed(headers) {
-        if name != HOST && !HOP_BY_HOP.contains(&name) {
-            headers.remove(name);
-        }
-    }
-    request
-}
 
 /// Turns the client's header section into the one that the origin gets.
 ///
@@ -160,18 +145,13 @@ fn accepts_trailers(headers: &HeaderMap) -> bool {
 }
 
 fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    let listed = listed(headers);
+    let listed: Vec<HeaderName> = members(headers, &CONNECTION)
+        .filter_map(|name| HeaderName::from_bytes(name).ok())
+        .collect();
     keep_one_length(headers);
     for name in listed.iter().chain(&HOP_BY_HOP) {
         headers.remove(name);
     }
-}
-
-/// The fields that `Connection` says are for one connection only.
-fn listed(headers: &HeaderMap) -> Vec<HeaderName> {
-    members(headers, &CONNECTION)
-        .filter_map(|name| HeaderName::from_bytes(name).ok())
-        .collect()
 }
 
 /// A length beside a transfer coding is at best wrong (RFC 9112 section 6.3), and one that is said

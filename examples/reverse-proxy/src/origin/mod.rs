@@ -10,7 +10,6 @@ mod url;
 use std::net::SocketAddr;
 
 pub use body::ProxyBody;
-pub(crate) use headers::forget_listed;
 pub use service::Origin;
 pub use url::{OriginUrl, OriginUrlError};
 
