@@ -2,8 +2,11 @@
 //! shows, a write names the tags of what it changed, and a page is out of
 //! date exactly when the two have a tag in common.
 
+use std::ops::{Deref, DerefMut};
+
 use axum::response::Response;
-use sqlx::{Sqlite, Transaction};
+use pitlane::{CacheHint, Caches};
+use sqlx::{Sqlite, SqliteConnection, Transaction};
 
 use crate::failure::Failure;
 use crate::tags::{self, Tags};
@@ -150,7 +153,7 @@ pub fn tags_of(change: &Change) -> Vec<String> {
     touched.into_vec()
 }
 
-/// On a response: the tags of everything it shows.
+/// On a response: the tags of everything it shows, as the cache is told them.
 #[derive(Clone, Debug, Default)]
 pub struct ShownTags(pub Vec<String>);
 
@@ -161,25 +164,68 @@ pub struct TouchedTags(pub Vec<String>);
 /// Adds the tags of what a response shows.
 #[must_use]
 pub fn shown(mut response: Response, tags: Vec<String>) -> Response {
-    response
-        .extensions_mut()
-        .get_or_insert_default::<ShownTags>()
-        .0
-        .extend(tags);
+    let extensions = response.extensions_mut();
+    let shown = extensions.get_or_insert_default::<ShownTags>();
+    shown.0.extend(tags);
+    let hint = CacheHint::tags(shown.0.iter().map(String::as_str));
+    extensions.insert(hint);
     response
 }
 
-/// Commits a write; nothing else in the site does.
+/// A transaction that writes, and the caches that will have to know.
+#[derive(Debug)]
+pub(crate) struct Write {
+    transaction: Transaction<'static, Sqlite>,
+    caches: Caches,
+}
+
+impl Write {
+    pub(crate) fn new(transaction: Transaction<'static, Sqlite>, caches: &Caches) -> Self {
+        Self {
+            transaction,
+            caches: caches.clone(),
+        }
+    }
+}
+
+impl Deref for Write {
+    type Target = SqliteConnection;
+
+    fn deref(&self) -> &SqliteConnection {
+        &self.transaction
+    }
+}
+
+impl DerefMut for Write {
+    fn deref_mut(&mut self) -> &mut SqliteConnection {
+        &mut self.transaction
+    }
+}
+
+/// Commits a write and ends every kept answer that shows what it changed;
+/// nothing else in the site commits.
 ///
-/// The tags are known before the commit begins, so that whoever keeps copies
-/// can owe the invalidation from that moment on.
-pub(crate) async fn commit(
-    transaction: Transaction<'_, Sqlite>,
-    changes: &[Change],
-) -> Result<TouchedTags, Failure> {
-    let touched = Tags::of(changes.iter().flat_map(tags_of));
-    transaction.commit().await?;
-    Ok(TouchedTags(touched.into_vec()))
+/// The invalidation is owed before the commit begins. A commit that fails may
+/// have happened all the same, so what is owed is then published by `Drop`;
+/// an error before this point rolls back, and owes nothing.
+///
+/// A task of its own does both: a visitor who leaves drops the handler's
+/// future, but the database finishes a commit that it has been sent. Were the
+/// invalidation published at that moment, a page read just before the commit
+/// could still be stored after it.
+pub(crate) async fn commit(write: Write, changes: &[Change]) -> Result<TouchedTags, Failure> {
+    let touched = Tags::of(changes.iter().flat_map(tags_of)).into_vec();
+    let owed = write.caches.owe(touched.iter().map(String::as_str));
+    let committed = tokio::spawn(async move {
+        write.transaction.commit().await?;
+        owed.publish().await.map_err(internal)
+    });
+    let _position = committed.await.map_err(internal)??;
+    Ok(TouchedTags(touched))
+}
+
+fn internal(error: impl Into<crate::BoxError>) -> Failure {
+    Failure::Internal(error.into())
 }
 
 /// Adds the tags of what a request changed to its response.

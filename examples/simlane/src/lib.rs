@@ -6,6 +6,7 @@
 //! reads and its writes.
 
 mod api;
+mod caching;
 pub mod changes;
 mod db;
 mod failure;
@@ -23,6 +24,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
+use caching::Caching;
 use minijinja::Environment;
 use sqlx::SqlitePool;
 use tokio::net::TcpListener;
@@ -42,6 +45,7 @@ struct Site(Arc<Shared>);
 
 struct Shared {
     db: SqlitePool,
+    caching: Caching,
     templates: Environment<'static>,
     handler_delay: Duration,
     expose_tags: bool,
@@ -68,6 +72,7 @@ pub async fn open(options: Options) -> Result<Opened, BoxError> {
     let database = db::open(options.database.as_deref()).await?;
     let site = Site(Arc::new(Shared {
         db: database.pool.clone(),
+        caching: Caching::new(options.cache)?,
         templates: templates::load()?,
         handler_delay: options.handler_delay,
         expose_tags: options.expose_tags,
@@ -76,6 +81,11 @@ pub async fn open(options: Options) -> Result<Opened, BoxError> {
 }
 
 impl Opened {
+    /// The site as a service, for whoever brings a server of their own.
+    pub fn router(&self) -> Router {
+        routes::routes(self.site.clone())
+    }
+
     /// Serves the site on `listener` until `shutdown` resolves, then lets the
     /// requests in progress finish (at most 10 seconds).
     ///
@@ -88,8 +98,7 @@ impl Opened {
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), BoxError> {
         let (stopping, mut stopped) = watch::channel(false);
-        let routes = routes::routes(self.site);
-        let server = axum::serve(listener, routes).with_graceful_shutdown(async move {
+        let server = axum::serve(listener, self.router()).with_graceful_shutdown(async move {
             shutdown.await;
             let _ = stopping.send(true);
         });

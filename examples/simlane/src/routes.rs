@@ -1,16 +1,17 @@
-//! The map of the site. Routes are grouped by how long their answers may be
-//! kept, so that each group can take one cache layer around it:
+//! The map of the site. Routes are grouped by how long their answers are kept,
+//! each group inside one cache layer of `caching.rs`:
 //!
 //! | group | kept for | differs by |
 //! | --- | --- | --- |
-//! | public | 15 minutes | nothing, for visitors without a cookie |
-//! | personal | 5 to 10 minutes | the signed-in user |
-//! | search | 5 minutes | the query |
-//! | api | 3 to 10 minutes | nothing (`/api/me`: the user) |
-//! | sessions | 2 weeks, in the database | never kept as a response |
+//! | public | 15 minutes | nothing; only for visitors without a cookie |
+//! | search | 5 minutes | the query; only for visitors without a cookie |
+//! | personal | 5 minutes | the signed-in user |
+//! | api | 3 minutes | nothing; only for clients without credentials |
+//! | personal api | 3 minutes | the signed-in user |
+//! | forms | never | |
 //!
-//! A cache layer goes outside of what it is to save: the delay, the look-up of
-//! the session, the rendering.
+//! A cache layer goes outside of what it is to save: the delay and the
+//! rendering. Only the look-up of who is signed in is in front of one.
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -20,26 +21,35 @@ use axum::response::Response;
 use axum::routing::{get, patch, post};
 use http::{HeaderValue, Method, header};
 
+use crate::caching::identify;
 use crate::changes::{ShownTags, TouchedTags};
 use crate::failure::Failure;
 use crate::{Site, api, pages};
 
 pub(crate) fn routes(site: Site) -> Router {
     let framed = from_fn_with_state(site.clone(), pages::frame);
+    let exposed = from_fn_with_state(site.clone(), expose_tags);
+    let identified = from_fn_with_state(site.clone(), identify);
+    let caching = &site.0.caching;
     let all = Router::new()
-        .merge(paged(public(), &site))
-        .merge(paged(personal(), &site))
-        .merge(paged(search(), &site))
-        .merge(paged(sessions(), &site))
-        .nest("/api", delayed(api(), &site).fallback(nothing_here))
+        .merge(paged(public(), &site).route_layer(caching.public()))
+        .merge(paged(search(), &site).route_layer(caching.search()))
+        .merge(
+            paged(personal(), &site)
+                .route_layer(caching.personal())
+                .route_layer(identified.clone()),
+        )
+        .merge(paged(forms(), &site).route_layer(from_fn(no_store)))
+        .merge(delayed(api(), &site).route_layer(caching.api()))
+        .merge(
+            delayed(personal_api(), &site)
+                .route_layer(caching.personal_api())
+                .route_layer(identified),
+        )
+        .nest("/api", Router::new().fallback(nothing_here))
         .merge(unkept())
-        .fallback(nothing_here.layer(framed))
+        .fallback(nothing_here.layer(framed).layer(exposed))
         .layer(from_fn(same_site));
-    let all = if site.0.expose_tags {
-        all.layer(from_fn(expose_tags))
-    } else {
-        all
-    };
     all.with_state(site)
 }
 
@@ -57,6 +67,7 @@ fn delayed(group: Router<Site>, site: &Site) -> Router<Site> {
     group
         .method_not_allowed_fallback(no_such_method)
         .route_layer(from_fn_with_state(site.clone(), delay))
+        .route_layer(from_fn_with_state(site.clone(), expose_tags))
 }
 
 /// Public content: the same for everybody who is not signed in.
@@ -79,19 +90,19 @@ fn personal() -> Router<Site> {
     Router::new()
         .route("/me", get(pages::me))
         .route("/settings", get(pages::settings).post(pages::save_settings))
-        .route(
-            "/clubs/{id}/manage",
-            get(pages::manage).post(pages::save_members),
-        )
 }
 
 fn search() -> Router<Site> {
     Router::new().route("/search", get(pages::search))
 }
 
-/// Signing in and out: never kept.
-fn sessions() -> Router<Site> {
+/// Signing in and out, and the members of a club: never kept.
+fn forms() -> Router<Site> {
     Router::new()
+        .route(
+            "/clubs/{id}/manage",
+            get(pages::manage).post(pages::save_members),
+        )
         .route("/login", get(pages::login_form).post(pages::login))
         .route("/logout", post(pages::logout))
 }
@@ -99,50 +110,56 @@ fn sessions() -> Router<Site> {
 /// Everything again as JSON, and the writes.
 fn api() -> Router<Site> {
     Router::new()
-        .route("/clubs", get(api::clubs).post(api::create_club))
+        .route("/api/clubs", get(api::clubs).post(api::create_club))
         .route(
-            "/clubs/{id}",
+            "/api/clubs/{id}",
             get(api::club)
                 .patch(api::patch_club)
                 .delete(api::delete_club),
         )
         .route(
-            "/clubs/{id}/members",
+            "/api/clubs/{id}/members",
             get(api::members).post(api::add_member),
         )
         .route(
-            "/clubs/{id}/members/{member}",
+            "/api/clubs/{id}/members/{member}",
             patch(api::patch_member).delete(api::remove_member),
         )
-        .route("/teams", post(api::create_team))
+        .route("/api/teams", post(api::create_team))
         .route(
-            "/teams/{id}",
+            "/api/teams/{id}",
             get(api::team)
                 .patch(api::patch_team)
                 .delete(api::delete_team),
         )
-        .route("/drivers", post(api::create_driver))
+        .route("/api/drivers", post(api::create_driver))
         .route(
-            "/drivers/{simulator}/{id}",
+            "/api/drivers/{simulator}/{id}",
             get(api::driver)
                 .patch(api::patch_driver)
                 .delete(api::delete_driver),
         )
-        .route("/events", get(api::events).post(api::create_event))
+        .route("/api/events", get(api::events).post(api::create_event))
         .route(
-            "/events/{id}",
+            "/api/events/{id}",
             get(api::event)
                 .patch(api::patch_event)
                 .delete(api::delete_event),
         )
-        .route("/events/{id}/participants", post(api::create_participation))
         .route(
-            "/events/{id}/participants/{entry}",
+            "/api/events/{id}/participants",
+            post(api::create_participation),
+        )
+        .route(
+            "/api/events/{id}/participants/{entry}",
             patch(api::patch_participation).delete(api::delete_participation),
         )
-        .route("/series/{id}", get(api::series))
-        .route("/search", get(api::search))
-        .route("/me", get(api::me).patch(api::patch_me))
+        .route("/api/series/{id}", get(api::series))
+        .route("/api/search", get(api::search))
+}
+
+fn personal_api() -> Router<Site> {
+    Router::new().route("/api/me", get(api::me).patch(api::patch_me))
 }
 
 /// What no cache of ours needs to keep.
@@ -186,9 +203,21 @@ async fn same_site(request: Request, next: Next) -> Result<Response, Failure> {
     Ok(next.run(request).await)
 }
 
-/// The hook for tests that compare what is shown with what is touched.
-async fn expose_tags(request: Request, next: Next) -> Response {
+/// Forms hold what one person typed or may do: no cache anywhere keeps them.
+async fn no_store(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// The hook for tests that compare what is shown with what is touched. It is
+/// inside of the caches, so that a hit has the tags of the answer it repeats.
+async fn expose_tags(State(site): State<Site>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    if !site.0.expose_tags {
+        return response;
+    }
     let shown = response
         .extensions()
         .get::<ShownTags>()

@@ -32,6 +32,20 @@ pub(crate) async fn user(db: &SqlitePool, headers: &HeaderMap) -> Result<Option<
     Ok(user)
 }
 
+/// Whose session the request carries, without anything that can change.
+pub(crate) async fn user_id(db: &SqlitePool, headers: &HeaderMap) -> Result<Option<i64>, Failure> {
+    let Some(id) = id(headers) else {
+        return Ok(None);
+    };
+    let user = sqlx::query_scalar(
+        "SELECT user_id FROM sessions WHERE id_hash = ? AND expires_at > unixepoch()",
+    )
+    .bind(hash(id))
+    .fetch_optional(db)
+    .await?;
+    Ok(user)
+}
+
 /// The user with this name and password.
 pub(crate) async fn sign_in(
     db: &SqlitePool,

@@ -1,13 +1,18 @@
 //! Reads and writes agree: after a write, the pages whose tags it touched are
-//! the pages that look different, no more and no fewer.
+//! the pages that look different, no more and no fewer; the cache makes these
+//! again and keeps the others.
+//!
+//! Two servers are open on one database, one with the cache and one without:
+//! what the second shows is the truth.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
+use simlane::Switch;
 
 use crate::client::Client;
-use crate::crawl::{Crawler, Site, may_be_made_again};
-use crate::server::Server;
+use crate::crawl::{Crawler, Extent, Site, may_be_made_again};
+use crate::server::{Database, Server};
 
 /// How many pages more may be out of date by their tags than really are.
 #[derive(Clone, Copy, PartialEq)]
@@ -21,19 +26,37 @@ enum Precision {
 use Precision::{ByRow, Exact};
 
 struct Checker {
-    crawler: Crawler,
+    cached: Crawler,
+    plain: Crawler,
     client: Client,
     before: Site,
+    _servers: (Server, Server, Database),
 }
 
 impl Checker {
-    async fn new(server: &Server) -> Self {
-        let mut crawler = Crawler::new(server).await;
+    /// Begins with a warm cache.
+    async fn new() -> Self {
+        let database = Database::new();
+        // One after the other, because the first one fills the database.
+        let cached = Server::over(&database, Switch::On).await;
+        cached.client().await.get("/healthz").await;
+        let plain = Server::over(&database, Switch::Off).await;
+        let mut crawler = Crawler::new(&cached, Extent::Some).await;
+        crawler.crawl().await;
         let before = crawler.crawl().await;
+        for (name, page) in &before {
+            assert_eq!(
+                page.is_hit(),
+                may_be_kept(name, page.status),
+                "{name}: {page:?}"
+            );
+        }
         Self {
-            crawler,
-            client: server.signed_in("ada").await,
+            plain: Crawler::new(&plain, Extent::Some).await,
+            client: cached.signed_in("ada").await,
+            cached: crawler,
             before,
+            _servers: (cached, plain, database),
         }
     }
 
@@ -42,12 +65,16 @@ impl Checker {
         let answer = self.client.json(method, path, body).await;
         assert!((200..300).contains(&answer.status), "{what}: {answer:?}");
         let touched = answer.tags("x-touched-tags");
-        let after = self.crawler.crawl().await;
+        let after = self.cached.crawl().await;
+        let truth = self.plain.crawl().await;
+        for (page, shown) in &after {
+            assert!(
+                shown.looks_like(&truth[page]) && shown.tags == truth[page].tags,
+                "{what}: touched {touched:?}, and {page} is old: {shown:?}"
+            );
+        }
 
-        let differs = |page: &&String| {
-            let (old, new) = (&self.before[*page], &after[*page]);
-            (old.status, &old.body) != (new.status, &new.body)
-        };
+        let differs = |page: &&String| !self.before[*page].looks_like(&after[*page]);
         let changed: BTreeSet<&String> = after.keys().filter(differs).collect();
         // The tags are those from before the write: a cache knows no others.
         let hit = |page: &&String| !self.before[*page].tags.is_disjoint(&touched);
@@ -69,6 +96,23 @@ impl Checker {
                 "{what}: touched {touched:?}, yet this is the same"
             );
         }
+        for (page, shown) in &after {
+            // A write ends all answers of its own URI as well, whoever they are for.
+            let own = page.split_once(' ').is_some_and(|(_, of)| of == path);
+            let ended = own || dropped.contains(page);
+            match (self.before[page].is_kept(), ended, shown.status) {
+                (true, true, 200) => assert_eq!(
+                    shown.cache_status, "pitlane; fwd=uri-miss; stored; detail=invalidated",
+                    "{what}: {page}"
+                ),
+                (kept, _, status) => assert_eq!(
+                    shown.is_hit(),
+                    kept && !ended,
+                    "{what}: {page} {status}: {}",
+                    shown.cache_status
+                ),
+            }
+        }
         self.before = after;
     }
 
@@ -82,10 +126,20 @@ impl Checker {
     }
 }
 
+/// Whether a visitor finds a page in a warm cache.
+fn may_be_kept(page: &str, status: u16) -> bool {
+    let personal = ["/me", "/settings", "/api/me"];
+    match page.split_once(' ') {
+        Some(("nobody", path)) => status == 200 && path != "/login",
+        Some((_, path)) => personal.contains(&path),
+        None => false,
+    }
+}
+
 #[tokio::test]
 async fn every_page_but_the_static_ones_carries_tags() {
     let server = Server::start().await;
-    let site = Crawler::new(&server).await.crawl().await;
+    let site = Crawler::new(&server, Extent::All).await.crawl().await;
     let untagged: Vec<&str> = site
         .iter()
         .filter(|(_, page)| page.tags.is_empty())
@@ -104,8 +158,7 @@ async fn every_page_but_the_static_ones_carries_tags() {
 
 #[tokio::test]
 async fn a_changed_club_makes_exactly_its_pages_old() {
-    let server = Server::start().await;
-    let mut site = Checker::new(&server).await;
+    let mut site = Checker::new().await;
     let one = json!({
         "name": "Zebra Nights", "tagline": "Black and white", "description": "Stripes.",
         "country": "ZA", "founded": 1999,
@@ -128,8 +181,7 @@ async fn a_changed_club_makes_exactly_its_pages_old() {
 
 #[tokio::test]
 async fn a_changed_membership_makes_exactly_its_pages_old() {
-    let server = Server::start().await;
-    let mut site = Checker::new(&server).await;
+    let mut site = Checker::new().await;
     let members = site.client.get("/api/clubs/1/members").await.value();
     let id = |username: &str| {
         let members = members["members"].as_array().unwrap();
@@ -156,8 +208,7 @@ async fn a_changed_membership_makes_exactly_its_pages_old() {
 
 #[tokio::test]
 async fn a_changed_team_makes_exactly_its_pages_old() {
-    let server = Server::start().await;
-    let mut site = Checker::new(&server).await;
+    let mut site = Checker::new().await;
     let one = json!({ "name": "Zebra One", "car": "Zebra GT", "number": 777, "colour": "violet" });
     let all = json!({ "name": "Zebra Two", "car": "Spa GT", "number": 778, "colour": "teal" });
     site.patch("/api/teams/1", &one, &all).await;
@@ -171,8 +222,7 @@ async fn a_changed_team_makes_exactly_its_pages_old() {
 
 #[tokio::test]
 async fn a_changed_driver_makes_exactly_its_pages_old() {
-    let server = Server::start().await;
-    let mut site = Checker::new(&server).await;
+    let mut site = Checker::new().await;
     let one = json!({
         "name": "Zebra Rider", "country": "ZA", "rating": 9001, "incidents": 99, "starts": 500,
         "podiums": 12, "wins": 1,
@@ -199,8 +249,7 @@ async fn a_changed_driver_makes_exactly_its_pages_old() {
 
 #[tokio::test]
 async fn a_changed_event_makes_exactly_its_pages_old() {
-    let server = Server::start().await;
-    let mut site = Checker::new(&server).await;
+    let mut site = Checker::new().await;
     let one = json!({
         "name": "Zebra Hour", "track": "Zebra Ring", "starts_at": "2027-05-30T11:00", "laps": 77,
         "status": "finished",
@@ -226,8 +275,7 @@ async fn a_changed_event_makes_exactly_its_pages_old() {
 
 #[tokio::test]
 async fn a_changed_participation_makes_exactly_its_pages_old() {
-    let server = Server::start().await;
-    let mut site = Checker::new(&server).await;
+    let mut site = Checker::new().await;
     for event in [1, 4, 21] {
         let page = site
             .client
@@ -259,8 +307,7 @@ async fn a_changed_participation_makes_exactly_its_pages_old() {
 
 #[tokio::test]
 async fn a_changed_user_makes_exactly_their_pages_old() {
-    let server = Server::start().await;
-    let mut site = Checker::new(&server).await;
+    let mut site = Checker::new().await;
     let one = json!({
         "name": "Ada Zebra", "email": "zebra@simlane.example", "country": "ZA", "bio": "Stripes.",
     });

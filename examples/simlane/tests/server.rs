@@ -1,8 +1,10 @@
 //! A server in this process.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use simlane::{BoxError, Options, serve};
+use simlane::{BoxError, Options, Switch, serve};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -20,6 +22,17 @@ impl Server {
     pub(crate) async fn start() -> Self {
         Self::with(Options {
             expose_tags: true,
+            ..Options::default()
+        })
+        .await
+    }
+
+    /// One that does so too, over a database that others may be open on.
+    pub(crate) async fn over(database: &Database, cache: Switch) -> Self {
+        Self::with(Options {
+            expose_tags: true,
+            database: Some(database.file()),
+            cache,
             ..Options::default()
         })
         .await
@@ -53,5 +66,30 @@ impl Server {
     pub(crate) async fn stop(self) {
         self.stop.send(()).unwrap();
         self.done.await.unwrap().unwrap();
+    }
+}
+
+/// A folder with a database file, removed on drop.
+pub(crate) struct Database(PathBuf);
+
+impl Database {
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("simlane-test-{}-{number}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        std::fs::create_dir(&folder).unwrap();
+        Self(folder)
+    }
+
+    fn file(&self) -> String {
+        self.0.join("simlane.sqlite").to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        // What stays behind is the system's to clean up.
+        let _ = std::fs::remove_dir_all(&self.0);
     }
 }

@@ -11,7 +11,7 @@ use crate::{Site, session, write};
 type Answer = Result<Response, Failure>;
 
 pub(crate) async fn create_club(State(site): State<Site>, Body(draft): Body) -> Answer {
-    let written = write::create_club(&site.0.db, draft).await?;
+    let written = write::create_club(&site, draft).await?;
     let address = format!("/api/clubs/{}", written.row.id);
     Ok(created(written, &address))
 }
@@ -21,11 +21,11 @@ pub(crate) async fn patch_club(
     Address(id): Address<i64>,
     Body(draft): Body,
 ) -> Answer {
-    Ok(updated(write::patch_club(&site.0.db, id, draft).await?))
+    Ok(updated(write::patch_club(&site, id, draft).await?))
 }
 
 pub(crate) async fn delete_club(State(site): State<Site>, Address(id): Address<i64>) -> Answer {
-    Ok(deleted(write::delete_club(&site.0.db, id).await?))
+    Ok(deleted(write::delete_club(&site, id).await?))
 }
 
 pub(crate) async fn add_member(
@@ -33,7 +33,7 @@ pub(crate) async fn add_member(
     Address(club): Address<i64>,
     Body(draft): Body,
 ) -> Answer {
-    let written = write::add_member(&site.0.db, club, draft).await?;
+    let written = write::add_member(&site, club, draft).await?;
     let address = format!("/api/clubs/{club}/members/{}", written.row.id);
     Ok(created(written, &address))
 }
@@ -44,7 +44,7 @@ pub(crate) async fn patch_member(
     Body(draft): Body,
 ) -> Answer {
     Ok(updated(
-        write::patch_member(&site.0.db, club, member, draft).await?,
+        write::patch_member(&site, club, member, draft).await?,
     ))
 }
 
@@ -52,13 +52,11 @@ pub(crate) async fn remove_member(
     State(site): State<Site>,
     Address((club, member)): Address<(i64, i64)>,
 ) -> Answer {
-    Ok(deleted(
-        write::remove_member(&site.0.db, club, member).await?,
-    ))
+    Ok(deleted(write::remove_member(&site, club, member).await?))
 }
 
 pub(crate) async fn create_team(State(site): State<Site>, Body(draft): Body) -> Answer {
-    let written = write::create_team(&site.0.db, draft).await?;
+    let written = write::create_team(&site, draft).await?;
     let address = format!("/api/teams/{}", written.row.id);
     Ok(created(written, &address))
 }
@@ -68,15 +66,15 @@ pub(crate) async fn patch_team(
     Address(id): Address<i64>,
     Body(draft): Body,
 ) -> Answer {
-    Ok(updated(write::patch_team(&site.0.db, id, draft).await?))
+    Ok(updated(write::patch_team(&site, id, draft).await?))
 }
 
 pub(crate) async fn delete_team(State(site): State<Site>, Address(id): Address<i64>) -> Answer {
-    Ok(deleted(write::delete_team(&site.0.db, id).await?))
+    Ok(deleted(write::delete_team(&site, id).await?))
 }
 
 pub(crate) async fn create_driver(State(site): State<Site>, Body(draft): Body) -> Answer {
-    let written = write::create_driver(&site.0.db, draft).await?;
+    let written = write::create_driver(&site, draft).await?;
     let address = format!("/api/drivers/{}/{}", written.row.simulator, written.row.id);
     Ok(created(written, &address))
 }
@@ -87,7 +85,7 @@ pub(crate) async fn patch_driver(
     Body(draft): Body,
 ) -> Answer {
     Ok(updated(
-        write::patch_driver(&site.0.db, &simulator, &id, draft).await?,
+        write::patch_driver(&site, &simulator, &id, draft).await?,
     ))
 }
 
@@ -95,13 +93,11 @@ pub(crate) async fn delete_driver(
     State(site): State<Site>,
     Address((simulator, id)): Address<(String, String)>,
 ) -> Answer {
-    Ok(deleted(
-        write::delete_driver(&site.0.db, &simulator, &id).await?,
-    ))
+    Ok(deleted(write::delete_driver(&site, &simulator, &id).await?))
 }
 
 pub(crate) async fn create_event(State(site): State<Site>, Body(draft): Body) -> Answer {
-    let written = write::create_event(&site.0.db, draft).await?;
+    let written = write::create_event(&site, draft).await?;
     let address = format!("/api/events/{}", written.row.id);
     Ok(created(written, &address))
 }
@@ -111,11 +107,11 @@ pub(crate) async fn patch_event(
     Address(id): Address<i64>,
     Body(draft): Body,
 ) -> Answer {
-    Ok(updated(write::patch_event(&site.0.db, id, draft).await?))
+    Ok(updated(write::patch_event(&site, id, draft).await?))
 }
 
 pub(crate) async fn delete_event(State(site): State<Site>, Address(id): Address<i64>) -> Answer {
-    Ok(deleted(write::delete_event(&site.0.db, id).await?))
+    Ok(deleted(write::delete_event(&site, id).await?))
 }
 
 pub(crate) async fn create_participation(
@@ -123,7 +119,7 @@ pub(crate) async fn create_participation(
     Address(event): Address<i64>,
     Body(draft): Body,
 ) -> Answer {
-    let written = write::create_participation(&site.0.db, event, draft).await?;
+    let written = write::create_participation(&site, event, draft).await?;
     let address = format!("/api/events/{event}/participants/{}", written.row.id);
     Ok(created(written, &address))
 }
@@ -134,7 +130,7 @@ pub(crate) async fn patch_participation(
     Body(draft): Body,
 ) -> Answer {
     Ok(updated(
-        write::patch_participation(&site.0.db, event, entry, draft).await?,
+        write::patch_participation(&site, event, entry, draft).await?,
     ))
 }
 
@@ -143,7 +139,7 @@ pub(crate) async fn delete_participation(
     Address((event, entry)): Address<(i64, i64)>,
 ) -> Answer {
     Ok(deleted(
-        write::delete_participation(&site.0.db, event, entry).await?,
+        write::delete_participation(&site, event, entry).await?,
     ))
 }
 
@@ -155,7 +151,5 @@ pub(crate) async fn patch_me(
 ) -> Answer {
     let user = session::user(&site.0.db, &headers).await?;
     let user = user.ok_or(Failure::SignIn)?;
-    Ok(updated(
-        write::patch_user(&site.0.db, user.id, draft).await?,
-    ))
+    Ok(updated(write::patch_user(&site, user.id, draft).await?))
 }

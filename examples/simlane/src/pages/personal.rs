@@ -30,7 +30,7 @@ pub(crate) async fn settings(page: Page) -> Result<Response, Failure> {
 
 pub(crate) async fn save_settings(page: Page, Form(form): Fields) -> Result<Response, Failure> {
     let id = page.viewer()?.id;
-    match write::patch_user(&page.site.0.db, id, Draft::new(json!(form))?).await {
+    match write::patch_user(&page.site, id, Draft::new(json!(form))?).await {
         Ok(written) => Ok(touched(
             Redirect::to("/me").into_response(),
             written.touched,
@@ -83,19 +83,23 @@ async fn change_members(
     club: i64,
     form: &HashMap<String, String>,
 ) -> Result<TouchedTags, Failure> {
-    let db = &page.site.0.db;
+    let site = &page.site;
     let member = form.get("member").and_then(|id| id.parse().ok());
     match (form.get("action").map(String::as_str), member) {
         (Some("add"), _) => {
             let draft =
                 Draft::new(json!({ "username": form.get("username"), "role": form.get("role") }))?;
-            Ok(write::add_member(db, club, draft).await?.touched)
+            Ok(write::add_member(site, club, draft).await?.touched)
         }
         (Some("role"), Some(member)) => {
             let draft = Draft::new(json!({ "role": form.get("role") }))?;
-            Ok(write::patch_member(db, club, member, draft).await?.touched)
+            Ok(write::patch_member(site, club, member, draft)
+                .await?
+                .touched)
         }
-        (Some("remove"), Some(member)) => Ok(write::remove_member(db, club, member).await?.touched),
+        (Some("remove"), Some(member)) => {
+            Ok(write::remove_member(site, club, member).await?.touched)
+        }
         _ => Err(Failure::invalid("action", "must be add, role or remove")),
     }
 }

@@ -1,16 +1,16 @@
 //! Clubs and their members.
 
-use sqlx::{SqliteConnection, SqlitePool};
+use sqlx::SqliteConnection;
 
 use super::{Draft, Written, begin, cascade};
 use crate::changes::{Change, Kind, Row, commit};
 use crate::failure::Failure;
 use crate::model::{Club, ClubFields, ClubMember, MemberFields};
-use crate::tags;
+use crate::{Site, tags};
 
-pub(crate) async fn create_club(db: &SqlitePool, draft: Draft) -> Result<Written<Club>, Failure> {
+pub(crate) async fn create_club(site: &Site, draft: Draft) -> Result<Written<Club>, Failure> {
     let fields: ClubFields = draft.fields()?;
-    let mut tx = begin(db).await?;
+    let mut tx = begin(site).await?;
     let id = sqlx::query(
         "INSERT INTO clubs (name, words, tagline, description, country, founded) \
          VALUES (?, ?, ?, ?, ?, ?)",
@@ -32,11 +32,11 @@ pub(crate) async fn create_club(db: &SqlitePool, draft: Draft) -> Result<Written
 }
 
 pub(crate) async fn patch_club(
-    db: &SqlitePool,
+    site: &Site,
     id: i64,
     draft: Draft,
 ) -> Result<Written<Club>, Failure> {
-    let mut tx = begin(db).await?;
+    let mut tx = begin(site).await?;
     let before = club(&mut tx, id).await?.fields;
     let fields = draft.merged_into(&before)?;
     sqlx::query(
@@ -59,8 +59,8 @@ pub(crate) async fn patch_club(
     })
 }
 
-pub(crate) async fn delete_club(db: &SqlitePool, id: i64) -> Result<Written<()>, Failure> {
-    let mut tx = begin(db).await?;
+pub(crate) async fn delete_club(site: &Site, id: i64) -> Result<Written<()>, Failure> {
+    let mut tx = begin(site).await?;
     club(&mut tx, id).await?;
     let mut changes = cascade::teams_of_club(&mut tx, id).await?;
     changes.extend(cascade::members_of_club(&mut tx, id).await?);
@@ -77,13 +77,13 @@ pub(crate) async fn delete_club(db: &SqlitePool, id: i64) -> Result<Written<()>,
 
 /// Adds the user whose name is in `username`.
 pub(crate) async fn add_member(
-    db: &SqlitePool,
+    site: &Site,
     club_id: i64,
     mut draft: Draft,
 ) -> Result<Written<ClubMember>, Failure> {
     let username: String = draft.need("username")?;
     let fields: MemberFields = draft.fields()?;
-    let mut tx = begin(db).await?;
+    let mut tx = begin(site).await?;
     club(&mut tx, club_id).await?;
     let user: Option<i64> = sqlx::query_scalar("SELECT id FROM users WHERE username = ?")
         .bind(&username)
@@ -112,12 +112,12 @@ pub(crate) async fn add_member(
 }
 
 pub(crate) async fn patch_member(
-    db: &SqlitePool,
+    site: &Site,
     club: i64,
     id: i64,
     draft: Draft,
 ) -> Result<Written<ClubMember>, Failure> {
-    let mut tx = begin(db).await?;
+    let mut tx = begin(site).await?;
     let mut row = member(&mut tx, club, id).await?;
     row.fields = draft.merged_into(&row.fields)?;
     sqlx::query("UPDATE club_members SET role = ? WHERE id = ?")
@@ -138,12 +138,8 @@ pub(crate) async fn patch_member(
     })
 }
 
-pub(crate) async fn remove_member(
-    db: &SqlitePool,
-    club: i64,
-    id: i64,
-) -> Result<Written<()>, Failure> {
-    let mut tx = begin(db).await?;
+pub(crate) async fn remove_member(site: &Site, club: i64, id: i64) -> Result<Written<()>, Failure> {
+    let mut tx = begin(site).await?;
     let user = member(&mut tx, club, id).await?.user_id;
     sqlx::query("DELETE FROM club_members WHERE id = ?")
         .bind(id)

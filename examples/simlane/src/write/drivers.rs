@@ -1,22 +1,22 @@
 //! Drivers: profiles in a simulator.
 
-use sqlx::{SqliteConnection, SqlitePool};
+use sqlx::SqliteConnection;
 
 use super::{Draft, Written, begin, cascade, must_exist, updated};
 use crate::changes::{Change, Kind, Row, commit};
 use crate::failure::Failure;
 use crate::model::{ProfileFields, SIMULATORS, SimProfile};
-use crate::tags;
+use crate::{Site, tags};
 
 pub(crate) async fn create_driver(
-    db: &SqlitePool,
+    site: &Site,
     mut draft: Draft,
 ) -> Result<Written<SimProfile>, Failure> {
     let (simulator, id): (String, String) = (draft.need("simulator")?, draft.need("id")?);
     check_address(&simulator, &id)?;
     let user_id: Option<i64> = draft.take("user_id")?;
     let fields: ProfileFields = draft.fields()?;
-    let mut tx = begin(db).await?;
+    let mut tx = begin(site).await?;
     if let Some(user) = user_id {
         must_exist(
             &mut tx,
@@ -59,12 +59,12 @@ pub(crate) async fn create_driver(
 }
 
 pub(crate) async fn patch_driver(
-    db: &SqlitePool,
+    site: &Site,
     simulator: &str,
     id: &str,
     draft: Draft,
 ) -> Result<Written<SimProfile>, Failure> {
-    let mut tx = begin(db).await?;
+    let mut tx = begin(site).await?;
     let mut row = driver(&mut tx, simulator, id).await?;
     let fields: ProfileFields = draft.merged_into(&row.fields)?;
     sqlx::query(
@@ -91,11 +91,11 @@ pub(crate) async fn patch_driver(
 }
 
 pub(crate) async fn delete_driver(
-    db: &SqlitePool,
+    site: &Site,
     simulator: &str,
     id: &str,
 ) -> Result<Written<()>, Failure> {
-    let mut tx = begin(db).await?;
+    let mut tx = begin(site).await?;
     let row = driver(&mut tx, simulator, id).await?;
     let mut changes = cascade::entries(&mut tx, cascade::OF_DRIVER, row.row).await?;
     sqlx::query("DELETE FROM profiles WHERE \"row\" = ?")

@@ -1,20 +1,17 @@
 //! Events.
 
-use sqlx::{SqliteConnection, SqlitePool};
+use sqlx::SqliteConnection;
 
 use super::{Draft, Fields, Written, begin, cascade, must_exist, updated};
 use crate::changes::{Change, Kind, Row, commit};
 use crate::failure::Failure;
 use crate::model::{Event, EventFields};
-use crate::tags;
+use crate::{Site, tags};
 
-pub(crate) async fn create_event(
-    db: &SqlitePool,
-    mut draft: Draft,
-) -> Result<Written<Event>, Failure> {
+pub(crate) async fn create_event(site: &Site, mut draft: Draft) -> Result<Written<Event>, Failure> {
     let series: i64 = draft.need("series_id")?;
     let fields: EventFields = draft.fields()?;
-    let mut tx = begin(db).await?;
+    let mut tx = begin(site).await?;
     must_exist(
         &mut tx,
         "SELECT id FROM series WHERE id = ?",
@@ -46,11 +43,11 @@ pub(crate) async fn create_event(
 }
 
 pub(crate) async fn patch_event(
-    db: &SqlitePool,
+    site: &Site,
     id: i64,
     draft: Draft,
 ) -> Result<Written<Event>, Failure> {
-    let mut tx = begin(db).await?;
+    let mut tx = begin(site).await?;
     let mut row = event(&mut tx, id).await?;
     let fields: EventFields = draft.merged_into(&row.fields)?;
     sqlx::query(
@@ -81,8 +78,8 @@ pub(crate) async fn patch_event(
     })
 }
 
-pub(crate) async fn delete_event(db: &SqlitePool, id: i64) -> Result<Written<()>, Failure> {
-    let mut tx = begin(db).await?;
+pub(crate) async fn delete_event(site: &Site, id: i64) -> Result<Written<()>, Failure> {
+    let mut tx = begin(site).await?;
     let series = event(&mut tx, id).await?.series_id;
     let mut changes = cascade::entries(&mut tx, cascade::OF_EVENT, id).await?;
     sqlx::query("DELETE FROM events WHERE id = ?")

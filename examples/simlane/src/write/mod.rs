@@ -12,7 +12,7 @@ mod participations;
 mod teams;
 mod users;
 
-use sqlx::{Sqlite, SqliteConnection, SqlitePool, Transaction};
+use sqlx::SqliteConnection;
 
 pub(crate) use clubs::{
     add_member, create_club, delete_club, patch_club, patch_member, remove_member,
@@ -24,7 +24,8 @@ pub(crate) use participations::{create_participation, delete_participation, patc
 pub(crate) use teams::{create_team, delete_team, patch_team};
 pub(crate) use users::patch_user;
 
-use crate::changes::{Change, Kind, Row, TouchedTags};
+use crate::Site;
+use crate::changes::{Change, Kind, Row, TouchedTags, Write};
 use crate::failure::Failure;
 
 /// A committed write: the row as it is now, and the tags it touched.
@@ -36,8 +37,9 @@ pub(crate) struct Written<T> {
 
 /// A transaction that may write from its first statement on. (One that begins
 /// as a reader fails at its first write if somebody else wrote in between.)
-async fn begin(db: &SqlitePool) -> Result<Transaction<'static, Sqlite>, Failure> {
-    Ok(db.begin_with("BEGIN IMMEDIATE").await?)
+async fn begin(site: &Site) -> Result<Write, Failure> {
+    let transaction = site.0.db.begin_with("BEGIN IMMEDIATE").await?;
+    Ok(Write::new(transaction, &site.0.caching.caches))
 }
 
 /// Refuses a reference to a row that doesn't exist, naming the field.

@@ -1,14 +1,14 @@
 //! Entries of drivers in events, and their results.
 
 use serde::Serialize;
-use sqlx::{SqliteConnection, SqlitePool};
+use sqlx::SqliteConnection;
 
 use super::cascade::{ENTRY, Entry};
 use super::{Draft, Written, begin, cascade, drivers, events, must_exist};
 use crate::changes::{Kind, commit};
 use crate::failure::Failure;
 use crate::model::ParticipationFields;
-use crate::tags;
+use crate::{Site, tags};
 
 /// An entry as the API answers a write with it.
 #[derive(Debug, Serialize)]
@@ -24,14 +24,14 @@ pub(crate) struct Participation {
 
 /// Enters the driver of the event's simulator whose id is in `driver_id`.
 pub(crate) async fn create_participation(
-    db: &SqlitePool,
+    site: &Site,
     event: i64,
     mut draft: Draft,
 ) -> Result<Written<Participation>, Failure> {
     let driver_id: String = draft.need("driver_id")?;
     let team: Option<i64> = draft.take("team_id")?;
     let fields: ParticipationFields = draft.fields()?;
-    let mut tx = begin(db).await?;
+    let mut tx = begin(site).await?;
     let simulator = events::event(&mut tx, event).await?.simulator;
     let driver = match drivers::driver(&mut tx, &simulator, &driver_id).await {
         Err(Failure::NotFound { .. }) => {
@@ -71,12 +71,12 @@ pub(crate) async fn create_participation(
 }
 
 pub(crate) async fn patch_participation(
-    db: &SqlitePool,
+    site: &Site,
     event: i64,
     id: i64,
     draft: Draft,
 ) -> Result<Written<Participation>, Failure> {
-    let mut tx = begin(db).await?;
+    let mut tx = begin(site).await?;
     let entry = entry(&mut tx, event, id).await?;
     let before: ParticipationFields =
         sqlx::query_as("SELECT status, position, best_lap_ms FROM participations WHERE id = ?")
@@ -99,11 +99,11 @@ pub(crate) async fn patch_participation(
 }
 
 pub(crate) async fn delete_participation(
-    db: &SqlitePool,
+    site: &Site,
     event: i64,
     id: i64,
 ) -> Result<Written<()>, Failure> {
-    let mut tx = begin(db).await?;
+    let mut tx = begin(site).await?;
     entry(&mut tx, event, id).await?;
     let changes = cascade::entries(&mut tx, ENTRY, id).await?;
     Ok(Written {

@@ -1,20 +1,17 @@
 //! Teams.
 
-use sqlx::{SqliteConnection, SqlitePool};
+use sqlx::SqliteConnection;
 
 use super::{Draft, Fields, Written, begin, cascade, must_exist, updated};
 use crate::changes::{Change, Kind, Row, commit};
 use crate::failure::Failure;
 use crate::model::{Team, TeamFields};
-use crate::tags;
+use crate::{Site, tags};
 
-pub(crate) async fn create_team(
-    db: &SqlitePool,
-    mut draft: Draft,
-) -> Result<Written<Team>, Failure> {
+pub(crate) async fn create_team(site: &Site, mut draft: Draft) -> Result<Written<Team>, Failure> {
     let club_id: i64 = draft.need("club_id")?;
     let fields: TeamFields = draft.fields()?;
-    let mut tx = begin(db).await?;
+    let mut tx = begin(site).await?;
     must_exist(
         &mut tx,
         "SELECT id FROM clubs WHERE id = ?",
@@ -47,11 +44,11 @@ pub(crate) async fn create_team(
 }
 
 pub(crate) async fn patch_team(
-    db: &SqlitePool,
+    site: &Site,
     id: i64,
     draft: Draft,
 ) -> Result<Written<Team>, Failure> {
-    let mut tx = begin(db).await?;
+    let mut tx = begin(site).await?;
     let before = team(&mut tx, id).await?;
     let club_id = before.club_id;
     let fields = draft.merged_into(&before.fields)?;
@@ -77,8 +74,8 @@ pub(crate) async fn patch_team(
     })
 }
 
-pub(crate) async fn delete_team(db: &SqlitePool, id: i64) -> Result<Written<()>, Failure> {
-    let mut tx = begin(db).await?;
+pub(crate) async fn delete_team(site: &Site, id: i64) -> Result<Written<()>, Failure> {
+    let mut tx = begin(site).await?;
     let club = team(&mut tx, id).await?.club_id;
     let changes = cascade::team(&mut tx, id, club).await?;
     Ok(Written {

@@ -1,19 +1,17 @@
 //! Users, who can only change themselves.
 
-use sqlx::SqlitePool;
-
 use super::{Draft, Written, begin, updated};
 use crate::changes::{Row, commit};
 use crate::failure::Failure;
 use crate::model::{User, UserFields};
-use crate::tags;
+use crate::{Site, tags};
 
 pub(crate) async fn patch_user(
-    db: &SqlitePool,
+    site: &Site,
     id: i64,
     draft: Draft,
 ) -> Result<Written<User>, Failure> {
-    let mut tx = begin(db).await?;
+    let mut tx = begin(site).await?;
     let row: Option<User> = sqlx::query_as("SELECT * FROM users WHERE id = ?")
         .bind(id)
         .fetch_optional(&mut *tx)

@@ -1,0 +1,119 @@
+//! What of the site is kept, for how long and for whom.
+//!
+//! The times are those of a site in production. They only bound how long an
+//! answer takes up memory: what makes an answer wrong is a write, and
+//! `changes::commit` says so to all caches at once.
+
+use std::time::Duration;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use http::request::Parts;
+use pitlane::{AnonymousCacheLayer, ApiCacheLayer, Cache, CacheLayer, Caches, ResponseCacheLayer};
+
+use crate::failure::Failure;
+use crate::options::Switch;
+use crate::{Site, session};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// The site's caches, and the layers over them.
+#[derive(Debug)]
+pub(crate) struct Caching {
+    pub(crate) caches: Caches,
+    pages: Cache,
+    api: Cache,
+    on: bool,
+}
+
+impl Caching {
+    pub(crate) fn new(switch: Switch) -> Result<Self, pitlane::Error> {
+        let caches = Caches::builder().cache("default").cache("api").build()?;
+        Ok(Self {
+            pages: caches.get("default")?,
+            api: caches.get("api")?,
+            on: switch == Switch::On,
+            caches,
+        })
+    }
+
+    /// Pages that are the same for everybody who is not signed in. Visitors
+    /// who are have a cookie, and pass.
+    pub(crate) fn public(&self) -> AnonymousCacheLayer {
+        let layer = AnonymousCacheLayer::new(&self.pages)
+            .ttl(15 * MINUTE)
+            .stale_while_revalidate(MINUTE);
+        self.common(layer)
+    }
+
+    pub(crate) fn search(&self) -> AnonymousCacheLayer {
+        self.common(AnonymousCacheLayer::new(&self.pages).ttl(5 * MINUTE))
+    }
+
+    /// Pages of the person who is signed in, for each of them apart. Goes
+    /// inside of [`identify`].
+    pub(crate) fn personal(&self) -> ResponseCacheLayer {
+        let layer = ResponseCacheLayer::new(&self.pages)
+            .ttl(5 * MINUTE)
+            .per_user(signed_in);
+        self.common(layer)
+    }
+
+    pub(crate) fn api(&self) -> ApiCacheLayer {
+        self.common(ApiCacheLayer::new(&self.api).ttl(3 * MINUTE))
+    }
+
+    /// What the API says of the person who is signed in. Goes inside of
+    /// [`identify`].
+    pub(crate) fn personal_api(&self) -> ApiCacheLayer {
+        let layer = ApiCacheLayer::new(&self.api)
+            .ttl(3 * MINUTE)
+            .per_user(signed_in);
+        self.common(layer)
+    }
+
+    fn common<Form>(&self, layer: CacheLayer<Form>) -> CacheLayer<Form> {
+        layer
+            .enabled(self.on)
+            .route_label(matched_path)
+            .add_harmless_cookie("_ga*")
+            .add_harmless_cookie("theme")
+    }
+}
+
+/// Whose session a request carries, by the database and not by the request's
+/// own word.
+///
+/// The id is all that may be read in front of a cache, because it never
+/// changes while the session lasts. What a page shows must be read behind it:
+/// a name from before the cache noted its position in the log would be stored
+/// as if it were newer than a change that came in between.
+#[derive(Clone, Copy, Debug)]
+struct SignedIn(i64);
+
+/// Finds out who is signed in, for the cache inside of it.
+pub(crate) async fn identify(
+    State(site): State<Site>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Failure> {
+    if let Some(id) = session::user_id(&site.0.db, request.headers()).await? {
+        request.extensions_mut().insert(SignedIn(id));
+    }
+    Ok(next.run(request).await)
+}
+
+fn signed_in(parts: &Parts) -> Option<String> {
+    parts
+        .extensions
+        .get::<SignedIn>()
+        .map(|SignedIn(id)| id.to_string())
+}
+
+fn matched_path(parts: &Parts) -> Option<&str> {
+    parts
+        .extensions
+        .get::<MatchedPath>()
+        .map(MatchedPath::as_str)
+}
