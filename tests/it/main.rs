@@ -8,8 +8,9 @@
 //! | --- | --- |
 //! | 1-5, 7-12 (what a request says) | `attacks::request`, `attacks::target` |
 //! | 13-20, 22-25, 27, 31, 35 (what the handler answers) | `attacks::answer`, `attacks::representation` |
-//! | 8 with a normalising layer outside, 17, 18, 20 in sequences | `sequences` |
-//! | 21, 29, 30 (bounds) | `bounds` |
+//! | 8 with a normalising layer, 20 with a changing Vary | `sequences` |
+//! | 21, 30 (bounds) | `bounds` |
+//! | 29 (a flood of URLs) | the test `flood`, a process of its own |
 //! | 28 (keys and tags) | `keys` |
 //! | 32 (powers of an anonymous client) | `powers` |
 //! | 33 (slow and gone clients) | `followers` |
@@ -31,6 +32,12 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod attacks;
+mod bodies;
+mod bounds;
 mod control;
+mod followers;
+mod keys;
 mod naive;
+mod powers;
 mod runner;
+mod sequences;
