@@ -187,6 +187,10 @@ reasons! {
     BodyError = "body-error",
     /// The body's length is not the declared one.
     LengthMismatch = "length-mismatch",
+    /// The response is an event stream, which has no end to wait for.
+    EventStream = "event-stream",
+    /// The body took longer than others may be made to wait for it.
+    SlowBody = "slow-body",
     /// The body ends with trailers.
     Trailers = "trailers",
     /// The client left before the body's end.

@@ -39,9 +39,6 @@ pub(crate) fn admit(
     body_is_empty: bool,
     key: &mut KeyBytes,
 ) -> Result<Ask, Reason> {
-    if !settings.enabled {
-        return Err(Reason::Disabled);
-    }
     let head = parts.method == Method::HEAD;
     let (scan, host) = scan(&parts.headers, head);
     if let Some(reason) = scan.refusal {

@@ -12,11 +12,12 @@ use tower_service::Service;
 use super::{
     admit::Ask,
     body::ResponseBody,
+    decorate::decorate,
     key::{Host, Place, Target},
     layer::Settings,
     lookup::{Fallback, Found, find},
     service::{Reading, serve},
-    settle::{Settling, count, is_failure},
+    settle::{Settling, count, is_failure, tell},
     status::Telling,
     store::{Asked, user_tag},
 };
@@ -153,6 +154,39 @@ impl<S, Q> Call<S, Q> {
 
     fn count(&self, outcome: Outcome, reason: Reason) {
         count(&self.settings, self.label.as_deref(), outcome, reason);
+    }
+
+    /// Passes a HEAD request on; something stale may stand in for a failure.
+    pub(crate) async fn head<R>(
+        self,
+        fallback: Fallback,
+    ) -> Result<Response<ResponseBody<R>>, S::Error>
+    where
+        S: Service<Request<Q>, Response = Response<R>> + Clone,
+        R: Body,
+    {
+        let why = Reason::HeadMiss;
+        let reading = Reading {
+            head: true,
+            conditional: None,
+        };
+        let answer = self.inner.oneshot(self.request).await;
+        if answer
+            .as_ref()
+            .map_or(true, |response| is_failure(response.status()))
+        {
+            return Ok(serve_stale(
+                &self.settings,
+                self.label.as_deref(),
+                &fallback,
+                &reading,
+            ));
+        }
+        let mut response = answer?;
+        count(&self.settings, self.label.as_deref(), Outcome::Miss, why);
+        decorate(&self.settings, response.headers_mut(), false);
+        tell(&self.settings, response.headers_mut(), why, false, why);
+        Ok(response.map(ResponseBody::passing))
     }
 
     /// Computes for everybody who waits.

@@ -1,7 +1,7 @@
 use std::cell::Cell;
 
 use crate::cache::Cache;
-use http::{HeaderMap, HeaderName, Uri, header, request::Parts};
+use http::{HeaderMap, HeaderName, Uri, Version, header, request::Parts};
 use pitlane_core::{Digest, Key, Reason, TagId, TagKind};
 
 /// Bytes of a key.
@@ -184,6 +184,8 @@ pub(crate) fn write_key(
 ) -> Result<(), Reason> {
     key.extend_from_slice(&prefix);
     key.push(b'r');
+    // A request without a host is an error from HTTP/1.1 on, and none before.
+    key.push(u8::from(parts.version < Version::HTTP_11));
     push(key, parts.uri.path().as_bytes());
     // No query and an empty one are two requests.
     push_option(key, parts.uri.query().map(str::as_bytes));

@@ -10,6 +10,8 @@ use crate::cache::Cache;
 
 /// How long an uncacheable answer is remembered, so that requests don't wait for one another.
 const HIT_FOR_MISS: Duration = Duration::from_secs(30);
+/// How long others wait for a body that is under way.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a refresh in the background may take.
 const REFRESH_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -86,6 +88,7 @@ pub(crate) struct Settings {
     pub(crate) client_ttl: Option<Duration>,
     pub(crate) cache_status: bool,
     pub(crate) hit_for_miss: Duration,
+    pub(crate) patience: Duration,
     pub(crate) refresh_timeout: Duration,
 }
 
@@ -146,6 +149,7 @@ impl<Form> CacheLayer<Form> {
             client_ttl: None,
             cache_status: true,
             hit_for_miss: HIT_FOR_MISS,
+            patience: PATIENCE,
             refresh_timeout: REFRESH_TIMEOUT,
         };
         Self {
@@ -270,6 +274,14 @@ impl<Form> CacheLayer<Form> {
     /// don't wait for one another; 30 seconds by default.
     pub const fn hit_for_miss(mut self, duration: Duration) -> Self {
         self.settings.hit_for_miss = duration;
+        self
+    }
+
+    /// How long requests wait for the body of an answer that another request has begun; after
+    /// that they ask for themselves. 10 seconds by default. It bounds what an endless answer that
+    /// looks cacheable can cost.
+    pub const fn patience(mut self, patience: Duration) -> Self {
+        self.settings.patience = patience;
         self
     }
 

@@ -4,6 +4,7 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -174,6 +175,30 @@ impl<R: Body> Tape<R> {
 }
 
 impl<R: Body<Data = Bytes>> Tape<R> {
+    /// How long followers may wait for the body.
+    fn patience(&self) -> Duration {
+        self.lock()
+            .record
+            .as_ref()
+            .map_or(Duration::ZERO, |record| record.draft.patience())
+    }
+
+    /// Nobody drives any more; what is not finished by now will not be stored.
+    fn stop(&self, reason: Reason) {
+        let mut state = self.lock();
+        state.driven = false;
+        let record = state.record.take();
+        let (waker, leftover) = state.after_turn();
+        drop(state);
+        drop(leftover);
+        if let Some(record) = record {
+            Finish::GiveUp(record, reason).carry_out();
+        }
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
     /// The task's turn: reads ahead of the client until the record is finished.
     fn poll_drive(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.lock();
@@ -323,8 +348,26 @@ where
     let Ok(runtime) = tokio::runtime::Handle::try_current() else {
         return;
     };
-    let Some(tape) = tape.upgrade() else { return };
+    let Some(driver) = tape.upgrade().map(Driver) else {
+        return;
+    };
     runtime.spawn(async move {
-        std::future::poll_fn(|cx| tape.poll_drive(cx)).await;
+        let patience = driver.0.patience();
+        let work = std::future::poll_fn(|cx| driver.0.poll_drive(cx));
+        if tokio::time::timeout(patience, work).await.is_err() {
+            driver.0.stop(Reason::SlowBody);
+        }
     });
+}
+
+/// A task that reads for followers. However it ends, even by a panic of the body, the client
+/// goes on by itself and the followers are let go.
+struct Driver<R>(Arc<Tape<R>>)
+where
+    R: Body<Data = Bytes>;
+
+impl<R: Body<Data = Bytes>> Drop for Driver<R> {
+    fn drop(&mut self) {
+        self.0.stop(Reason::Abandoned);
+    }
 }

@@ -59,6 +59,9 @@ where
 
     fn call(&mut self, request: Request<Q>) -> Self::Future {
         let (parts, body) = request.into_parts();
+        if !self.settings.enabled {
+            return self.bypass(Reason::Disabled, parts, body);
+        }
         if !matches!(parts.method, Method::GET | Method::HEAD) {
             return self.bypass(Reason::Method, parts, body);
         }
@@ -146,6 +149,13 @@ impl<S: Clone> ResponseCache<S> {
                     self.call_inner(ask, key, variant, parts, body).refresh();
                 }
                 ResponseFuture::ready(response)
+            }
+            Found::Miss {
+                fallback: Some(fallback),
+                ..
+            } if ask.scan.head => {
+                let call = self.call_inner(ask, key, variant, parts, body);
+                ResponseFuture::boxed(call.head(fallback))
             }
             // A HEAD answer has no body to store, and a GET in its place might cost more than
             // the client asked for.

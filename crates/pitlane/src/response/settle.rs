@@ -162,7 +162,13 @@ fn complete<R: Body>(
     Response::from_parts(parts, ResponseBody::full(stored.body().clone()))
 }
 
-fn tell(settings: &Settings, headers: &mut HeaderMap, why: Reason, stored: bool, detail: Reason) {
+pub(crate) fn tell(
+    settings: &Settings,
+    headers: &mut HeaderMap,
+    why: Reason,
+    stored: bool,
+    detail: Reason,
+) {
     if settings.cache_status {
         Telling::Forward {
             why,

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, response};
@@ -75,6 +75,9 @@ impl Asked {
         let hint = head.extensions.get::<CacheHint>();
         if hint.is_some_and(|hint| hint.no_store) {
             return Err(Reason::Hint);
+        }
+        if is_event_stream(&head.headers) {
+            return Err(Reason::EventStream);
         }
         let hinted: Option<Rules> = hint
             .and_then(|hint| hint.ttl)
@@ -251,6 +254,10 @@ impl Draft {
         self.asked.settings.cache.tier().max_body()
     }
 
+    pub(crate) fn patience(&self) -> Duration {
+        self.asked.settings.patience
+    }
+
     pub(crate) fn is_declared_length(&self, length: u64) -> bool {
         self.declared == Some(length)
     }
@@ -332,7 +339,7 @@ impl Draft {
         match reason {
             // The client left: somebody else may have more patience.
             Reason::Abandoned => drop(lead),
-            Reason::TooLarge | Reason::Trailers => {
+            Reason::TooLarge | Reason::Trailers | Reason::SlowBody => {
                 self.asked.remember_pass();
                 lead.release();
             }
@@ -360,6 +367,14 @@ fn join(chunks: &[Bytes]) -> Bytes {
         body.extend_from_slice(chunk);
     }
     body.freeze()
+}
+
+/// Event streams have no end that anybody should wait for.
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).is_some_and(|value| {
+        let essence = value.as_bytes().split(|byte| *byte == b';').next();
+        essence.is_some_and(|kind| kind.trim_ascii().eq_ignore_ascii_case(b"text/event-stream"))
+    })
 }
 
 /// Whether a page carries a nonce that the next visitor must not get: as an attribute, or in a

@@ -13,6 +13,7 @@ mod conditionals;
 mod drive;
 mod interleavings;
 mod owed;
+mod patience;
 mod shares;
 mod stale;
 mod variants;
