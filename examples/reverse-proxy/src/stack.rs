@@ -4,15 +4,14 @@ use std::convert::Infallible;
 use std::error::Error;
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
-use pitlane::{CacheHint, Caches, ResponseCacheLayer};
-use tower::ServiceBuilder;
+use pitlane::{Caches, ResponseCacheLayer};
+use tower::Layer;
 use tower_service::Service;
 
-use crate::{Options, Origin, ProxyBody};
+use crate::{Options, Origin};
 
 /// The one layer that makes a caching proxy of a proxy. Switched off it still stands in its
 /// place, so that Cache-Status says why nothing is stored.
@@ -52,20 +51,5 @@ pub fn stack(
 + Send
 + Sync
 + 'static {
-    ServiceBuilder::new()
-        .layer(cache)
-        .map_response(leave_events_alone)
-        .service(origin)
-}
-
-/// With `--ttl` an event stream would be stored like anything else that states no freshness, and
-/// whoever asks for it next would wait for an end that never comes.
-fn leave_events_alone(mut response: Response<ProxyBody>) -> Response<ProxyBody> {
-    if response.headers().get(CONTENT_TYPE).is_some_and(|kind| {
-        let kind = kind.as_bytes().split(|byte| *byte == b';').next();
-        kind.is_some_and(|kind| kind.trim_ascii().eq_ignore_ascii_case(b"text/event-stream"))
-    }) {
-        response.extensions_mut().insert(CacheHint::no_store());
-    }
-    response
+    cache.layer(origin)
 }

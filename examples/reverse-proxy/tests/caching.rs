@@ -94,7 +94,7 @@ async fn every_answer_has_a_cache_status() {
         (
             &["--no-cache"],
             "pitlane; fwd=bypass; detail=disabled",
-            "pitlane; fwd=method; detail=method",
+            "pitlane; fwd=bypass; detail=disabled",
         ),
     ] {
         let url = format!("http://{}/", proxy_with(down, flags).await);
