@@ -8,8 +8,8 @@ use pitlane_policy::{Freshness, Verdict};
 use crate::response::StoredResponse;
 
 /// What an entry costs beyond its own bytes: the tier's slot, the counters of two `Arc`s, the
-/// fixed fields.
-const OVERHEAD: usize = size_of::<Entry>() + 64;
+/// fixed fields, what the allocator rounds up.
+const OVERHEAD: usize = size_of::<Entry>() + 128;
 
 /// Something stored, ready to serve.
 #[derive(Debug)]

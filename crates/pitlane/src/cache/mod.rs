@@ -85,6 +85,13 @@ impl Cache {
         }
     }
 
+    /// How many answers and values are being computed now on behalf of all who ask for them, in
+    /// all caches of the registry.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.inner.shared.flights.len()
+    }
+
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.inner.shared
     }

@@ -1,9 +1,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, header};
+use http::{Extensions, HeaderMap, Request, Response, header};
 use http_body::Body;
-use pitlane_core::{Basis, Dependencies, Followed, Joined, Outcome, Reason, TagId};
+use pitlane_core::{Basis, Dependencies, Digest, Followed, Joined, Outcome, Reason, TagId};
 use pitlane_policy::{RequestFacts, conditional};
 use tokio::task::futures::TaskLocalFuture;
 use tower::util::{Oneshot, ServiceExt};
@@ -39,6 +39,23 @@ pub(crate) struct Call<S, Q> {
     pub(crate) label: Option<Box<str>>,
 }
 
+/// The keys whose answers are being computed around a request. A cache that is stacked twice, on a
+/// router and on one of its routes, must not wait for itself.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Led(Vec<Digest>);
+
+impl Led {
+    fn add(extensions: &mut Extensions, key: Digest) {
+        let Self(keys) = extensions.get_or_insert_default();
+        keys.push(key);
+    }
+
+    pub(crate) fn contains(extensions: &Extensions, key: Digest) -> bool {
+        let led = extensions.get::<Self>();
+        led.is_some_and(|led| led.0.contains(&key))
+    }
+}
+
 /// The inner service's work within its dependency scope.
 pub(crate) type Scoped<S, Q> = TaskLocalFuture<Arc<Dependencies>, Oneshot<S, Request<Q>>>;
 
@@ -71,9 +88,7 @@ where
             },
         }
     }
-    let (work, settling) = call.pass(why);
-    let response = work.await?;
-    Ok(settling.settle_async(response, None).await)
+    call.go_alone(why).await
 }
 
 impl<S, Q> Call<S, Q> {
@@ -213,9 +228,7 @@ impl<S, Q> Call<S, Q> {
             }
             Found::Pass => {
                 lead.release();
-                let (work, settling) = self.pass(Reason::HitForMiss);
-                let response = work.await?;
-                return Ok(settling.settle_async(response, None).await);
+                return self.go_alone(Reason::HitForMiss).await;
             }
             Found::WhileRevalidate { .. } | Found::Miss { .. } => {}
         }
@@ -267,6 +280,7 @@ impl<S, Q> Call<S, Q> {
             conditional::strip(self.request.headers_mut());
         }
         let headers = Some(self.request.headers().clone());
+        Led::add(self.request.extensions_mut(), self.place.digest);
         self.run(basis, headers, conditional, why)
     }
 
@@ -277,6 +291,22 @@ impl<S, Q> Call<S, Q> {
     {
         let basis = begin_basis(&self.settings);
         self.run(basis, None, None, why)
+    }
+
+    async fn go_alone<R>(self, why: Reason) -> Result<Response<ResponseBody<R>>, S::Error>
+    where
+        S: Service<Request<Q>, Response = Response<R>> + Clone,
+        R: Body<Data = Bytes> + Send + 'static,
+        R::Error: Send,
+    {
+        let (work, settling) = self.pass(why);
+        match work.await {
+            Ok(response) => Ok(settling.settle_async(response, None).await),
+            Err(error) => {
+                settling.count(Reason::Failed);
+                Err(error)
+            }
+        }
     }
 
     fn run<R>(

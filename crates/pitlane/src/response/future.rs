@@ -169,7 +169,13 @@ where
                 let Some(settling) = settling.take() else {
                     return Poll::Pending;
                 };
-                Poll::Ready(answer.map(|response| settling.settle(cx, response, None)))
+                Poll::Ready(match answer {
+                    Ok(response) => Ok(settling.settle(cx, response, None)),
+                    Err(error) => {
+                        settling.count(Reason::Failed);
+                        Err(error)
+                    }
+                })
             }
             StateProjection::Boxed { work } => work.as_mut().poll(cx),
         }

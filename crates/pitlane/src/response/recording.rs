@@ -9,10 +9,10 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use pitlane_core::Reason;
+use pitlane_core::{Dependencies, Reason};
 
-use super::store::Draft;
-use crate::cache::{Entry, poll_in};
+use super::store::{Committed, Draft};
+use crate::cache::{Scope, poll_in};
 
 /// How many frames a driver reads before it lets others run.
 const FRAMES_A_TURN: usize = 64;
@@ -25,7 +25,7 @@ type Read<R> = Result<Frame<Bytes>, <R as Body>::Error>;
 /// a task reads at the handler's pace, bounded by the largest body that is stored, so that a
 /// slow client stalls nobody. Whoever reads does so under the lock; a record is finished outside
 /// of it.
-pub(crate) struct Recording<R: Body>(Arc<Tape<R>>);
+pub(crate) struct Recording<R: Body>(Arc<Tape<R>>, Arc<Dependencies>);
 
 /// What the client's handle and a driver share.
 struct Tape<R: Body>(Mutex<State<R>>);
@@ -36,7 +36,11 @@ struct State<R: Body> {
     /// What a driver has read and the client hasn't.
     ahead: VecDeque<Read<R>>,
     record: Option<Record>,
+    /// What came behind the declared length.
+    behind: Option<Read<R>>,
     driven: bool,
+    /// The body panicked while a driver read it.
+    panicked: bool,
     reader: Reader,
 }
 
@@ -59,7 +63,7 @@ enum Finish {
 }
 
 impl Finish {
-    fn carry_out(self) -> Option<Arc<Entry>> {
+    fn carry_out(self) -> Option<Committed> {
         match self {
             Self::Commit(record) => Some(record.draft.commit(&record.chunks)),
             Self::GiveUp(record, reason) => {
@@ -76,6 +80,7 @@ where
     R::Error: Send,
 {
     pub(crate) fn new(source: R, draft: Box<Draft>) -> Self {
+        let dependencies = Arc::clone(draft.dependencies());
         let state = State {
             source: Some(Box::pin(source)),
             ahead: VecDeque::new(),
@@ -84,15 +89,17 @@ where
                 chunks: Vec::new(),
                 length: 0,
             }),
+            behind: None,
             driven: false,
+            panicked: false,
             reader: Reader::Reads(None),
         };
-        Self(Arc::new(Tape(Mutex::new(state))))
+        Self(Arc::new(Tape(Mutex::new(state))), dependencies)
     }
 
     /// Takes what is there already without waiting: a body that is in memory as a whole is
     /// stored before the answer leaves, and the entry returned.
-    pub(crate) fn prefetch(&self, cx: &mut Context<'_>) -> Option<Arc<Entry>> {
+    pub(crate) fn prefetch(&self, cx: &mut Context<'_>) -> Option<Committed> {
         let mut state = self.0.lock();
         for _ in 0..2 {
             let (read, finish) = state.step(cx);
@@ -105,6 +112,11 @@ where
             }
         }
         None
+    }
+
+    /// What the answer is made of.
+    pub(crate) const fn dependencies(&self) -> &Arc<Dependencies> {
+        &self.1
     }
 
     /// Whether the body may still be stored.
@@ -124,6 +136,15 @@ where
 
     /// The client's next frame.
     pub(crate) fn poll_frame(&self, cx: &mut Context<'_>) -> Poll<Option<Read<R>>> {
+        let read = self.next(cx);
+        if read.is_ready() {
+            // A computation around this one shows what it reads here.
+            Scope::current().absorb(&self.1);
+        }
+        read
+    }
+
+    fn next(&self, cx: &mut Context<'_>) -> Poll<Option<Read<R>>> {
         let mut state = self.0.lock();
         if let Some(read) = state.ahead.pop_front() {
             return Poll::Ready(Some(read));
@@ -132,6 +153,11 @@ where
         state.reader = Reader::Reads(Some(cx.waker().clone()));
         if state.driven {
             return Poll::Pending;
+        }
+        if state.panicked {
+            drop(state);
+            // As without a cache: an end here would make half a body look whole.
+            std::panic::resume_unwind(Box::new("the body panicked while it was read ahead"));
         }
         let (read, finish) = state.step(cx);
         drop(state);
@@ -143,7 +169,7 @@ where
 
     pub(crate) fn is_end_stream(&self) -> bool {
         let state = self.0.lock();
-        state.ahead.is_empty() && !state.driven && state.source.is_none()
+        state.ahead.is_empty() && state.behind.is_none() && !state.driven && state.source.is_none()
     }
 
     /// What is still to come, where that is known.
@@ -160,12 +186,18 @@ where
             .as_ref()
             .map_or_else(|| SizeHint::with_exact(0), |s| s.size_hint());
         let mut hint = SizeHint::new();
-        if let Some(upper) = rest.upper() {
+        // A server that knows the length ends there, and an error behind it would be lost.
+        let plain = state.behind.is_none() && state.ahead.iter().all(is_data);
+        if let Some(upper) = rest.upper().filter(|_| plain) {
             hint.set_upper(upper.saturating_add(read_ahead));
         }
         hint.set_lower(rest.lower().saturating_add(read_ahead));
         hint
     }
+}
+
+fn is_data<E>(read: &Result<Frame<Bytes>, E>) -> bool {
+    read.as_ref().is_ok_and(Frame::is_data)
 }
 
 impl<R: Body> Tape<R> {
@@ -267,20 +299,13 @@ impl<R: Body> fmt::Debug for Recording<R> {
 impl<R: Body<Data = Bytes>> State<R> {
     /// Polls the source once and keeps the record.
     fn step(&mut self, cx: &mut Context<'_>) -> (Poll<Option<Read<R>>>, Option<Finish>) {
-        let Some(source) = &mut self.source else {
-            return (Poll::Ready(None), None);
-        };
-        let read = match &self.record {
-            // The body may be made of cached values as well.
-            Some(record) => poll_in(record.draft.dependencies(), || {
-                source.as_mut().poll_frame(cx)
-            }),
-            None => source.as_mut().poll_frame(cx),
-        };
-        let Poll::Ready(read) = read else {
+        if let Some(read) = self.behind.take() {
+            return (Poll::Ready(Some(read)), None);
+        }
+        let Poll::Ready(read) = self.poll_source(cx) else {
             return (Poll::Pending, None);
         };
-        let ended = source.is_end_stream();
+        let ended = self.source.as_ref().is_none_or(|s| s.is_end_stream());
         let outcome = self
             .record
             .as_mut()
@@ -288,6 +313,7 @@ impl<R: Body<Data = Bytes>> State<R> {
         if matches!(read, None | Some(Err(_))) || (ended && self.record.is_some()) {
             self.source = None;
         }
+        let outcome = outcome.map(|outcome| outcome.and_then(|()| self.look_behind(cx)));
         let finish = outcome.and_then(|outcome| {
             let record = self.record.take()?;
             Some(match outcome {
@@ -296,6 +322,41 @@ impl<R: Body<Data = Bytes>> State<R> {
             })
         });
         (Poll::Ready(read), finish)
+    }
+
+    fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Read<R>>> {
+        let Some(source) = &mut self.source else {
+            return Poll::Ready(None);
+        };
+        match &self.record {
+            // The body may be made of cached values as well.
+            Some(record) => poll_in(record.draft.dependencies(), || {
+                source.as_mut().poll_frame(cx)
+            }),
+            None => source.as_mut().poll_frame(cx),
+        }
+    }
+
+    /// A body that has reached its declared length may go on all the same: it is not what it
+    /// says, and what was found is kept for the client.
+    fn look_behind(&mut self, cx: &mut Context<'_>) -> Result<(), Reason> {
+        let Poll::Ready(read) = self.poll_source(cx) else {
+            return Ok(());
+        };
+        let verdict = match &read {
+            None => Ok(()),
+            Some(Err(_)) => Err(Reason::BodyError),
+            Some(Ok(frame)) => match frame.data_ref() {
+                Some(data) if data.is_empty() => Ok(()),
+                Some(_) => Err(Reason::LengthMismatch),
+                None => Err(Reason::Trailers),
+            },
+        };
+        if matches!(read, None | Some(Err(_))) {
+            self.source = None;
+        }
+        self.behind = read;
+        verdict
     }
 
     fn keep_for_client(&mut self, read: Read<R>) {
@@ -368,6 +429,9 @@ where
 
 impl<R: Body<Data = Bytes>> Drop for Driver<R> {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.lock().panicked = true;
+        }
         self.0.stop(Reason::Abandoned);
     }
 }

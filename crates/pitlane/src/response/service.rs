@@ -14,9 +14,9 @@ use tower_service::Service;
 use super::{
     admit::{Ask, admit},
     body::ResponseBody,
-    fetch::{Call, fetch},
+    fetch::{Call, Led, fetch},
     future::{Owing, ResponseFuture},
-    key::{Place, with_buffer},
+    key::{Place, digest, with_buffer},
     layer::Settings,
     lookup::{Found, find, response_of},
     status::{Telling, outcome},
@@ -116,6 +116,15 @@ impl<S: Clone> ResponseCache<S> {
         }
         let now = settings.cache.shared().clock.now();
         let (found, variant) = find(&settings.cache, key, &parts.headers, now);
+        let found = match found {
+            // This very computation asks: it goes on as if this layer weren't here.
+            Found::WhileRevalidate { .. } | Found::Miss { .. }
+                if Led::contains(&parts.extensions, digest(&settings.cache, key)) =>
+            {
+                Found::Pass
+            }
+            found => found,
+        };
         let found = match heed(settings, &ask, &parts.headers, found, now) {
             Ok(found) => found,
             Err(reason) if reason == Reason::OnlyIfCached => {

@@ -16,9 +16,9 @@ use super::{
     recording::Recording,
     service::{Reading, serve},
     status::{Telling, outcome},
-    store::Asked,
+    store::{Asked, Committed},
 };
-use crate::cache::{Entry, Flown, Lead, Scope};
+use crate::cache::{Flown, Lead, Scope};
 
 /// What is left to do when the inner service has answered.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ impl Settling {
         }
     }
 
-    fn count(&self, reason: Reason) {
+    pub(crate) fn count(&self, reason: Reason) {
         if self.counted {
             let label = self.label.as_deref();
             count(&self.asked.settings, label, outcome(self.why), reason);
@@ -78,9 +78,11 @@ impl Settling {
     {
         let why = self.why;
         let settings = Arc::clone(&self.asked.settings);
-        // A computation around this one is made of all that this one was made of.
-        Scope::current().absorb(&self.asked.dependencies);
         let (mut parts, body) = response.into_parts();
+        let outer = Scope::current();
+        if outer.is_open() {
+            self.asked.pass_on(&parts, &outer);
+        }
         let declared = declared_length(&parts.headers).or_else(|| body.size_hint().exact());
         let judged = self.asked.judge(&parts, body.is_end_stream(), declared);
         self.count(judged.as_ref().err().copied().unwrap_or(why));
@@ -98,8 +100,9 @@ impl Settling {
             }
         };
         let recording = Recording::new(body, draft);
-        if let Some(entry) = recording.prefetch(cx) {
-            return complete(&settings, parts, &entry, self.conditional.as_ref(), why);
+        if let Some(committed) = recording.prefetch(cx) {
+            outer.absorb(recording.dependencies());
+            return complete(&settings, parts, &committed, self.conditional.as_ref(), why);
         }
         recording.drive_for_followers();
         tell(
@@ -136,14 +139,16 @@ fn reason_to_pass(
 fn complete<R: Body>(
     settings: &Settings,
     mut parts: http::response::Parts,
-    entry: &Entry,
+    committed: &Committed,
     preconditions: Option<&HeaderMap>,
     why: Reason,
 ) -> Response<ResponseBody<R>> {
+    let Committed { entry, refusal } = committed;
+    let (stored, detail) = (refusal.is_none(), refusal.unwrap_or(why));
     let telling = Telling::Forward {
         why,
-        stored: true,
-        detail: why,
+        stored,
+        detail,
     };
     if let Some(headers) = preconditions {
         let reading = Reading {
@@ -152,14 +157,14 @@ fn complete<R: Body>(
         };
         return serve(settings, entry, &reading, 0, telling);
     }
-    let Some(stored) = response_of(entry) else {
+    let Some(response) = response_of(entry) else {
         return Response::from_parts(parts, ResponseBody::full(Bytes::new()));
     };
-    if let Some(etag) = stored.headers().get(header::ETAG) {
+    if let Some(etag) = response.headers().get(header::ETAG) {
         parts.headers.insert(header::ETAG, etag.clone());
     }
-    tell(settings, &mut parts.headers, why, true, why);
-    Response::from_parts(parts, ResponseBody::full(stored.body().clone()))
+    tell(settings, &mut parts.headers, why, stored, detail);
+    Response::from_parts(parts, ResponseBody::full(response.body().clone()))
 }
 
 pub(crate) fn tell(

@@ -60,10 +60,12 @@ impl Telling {
         }
     }
 
-    /// Whether the answer was fresh when it was given.
+    /// Whether the answer was fresh when it was given. Its last second may count as stale.
     pub(crate) const fn is_fresh(self) -> bool {
         match self {
-            Self::Hit { ttl, .. } | Self::Collapsed { ttl, .. } => ttl >= 0,
+            // What has just become stale has been so for zero seconds.
+            Self::Hit { detail, .. } => matches!(detail, Reason::Fresh),
+            Self::Collapsed { ttl, .. } => ttl > 0,
             Self::Forward { .. } => true,
         }
     }

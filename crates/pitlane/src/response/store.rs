@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, response};
-use pitlane_core::{Dependencies, Meta, Reason, Stamp, Tag, TagSet, Timestamp};
+use pitlane_core::{Dependencies, Gathered, Meta, Reason, Stamp, Tag, TagSet, Timestamp};
 use pitlane_policy::{Freshness, Refusal, RequestFacts, Rules, Vary, hop, may_store};
 
 use super::{
@@ -12,7 +12,7 @@ use super::{
     layer::Settings,
     stored::StoredResponse,
 };
-use crate::cache::{Entry, Flown, Lead, Marker, MarkerKind, Payload, Slot};
+use crate::cache::{Entry, Flown, Lead, Marker, MarkerKind, Payload, Scope, Slot};
 
 /// How many variants of one URI are kept; further ones pass.
 const MAX_VARIANTS: usize = 32;
@@ -63,7 +63,37 @@ pub(crate) struct Judged {
     received: Timestamp,
 }
 
+/// An answer whose body is complete.
+#[derive(Debug)]
+pub(crate) struct Committed {
+    pub(crate) entry: Arc<Entry>,
+    /// Why it was not stored after all.
+    pub(crate) refusal: Option<Reason>,
+}
+
 impl Asked {
+    /// Tells a computation around this one, which shows this answer, what it is made of and what
+    /// ends it, whether or not it is stored.
+    pub(crate) fn pass_on(&self, head: &response::Parts, outer: &Scope) {
+        let cache = &self.settings.cache;
+        let target = self.target();
+        self.dependencies.absorb(&Gathered {
+            basis: self.dependencies.basis(),
+            ids: target.map_or_else(Vec::new, |target| target.implied_tags(cache, &self.uri)),
+            names: self.names(head),
+            stale: false,
+        });
+        outer.absorb(&self.dependencies);
+    }
+
+    fn target(&self) -> Option<Target> {
+        let host = Host {
+            value: self.host.as_ref().map(HeaderValue::as_bytes),
+            repeated: false,
+        };
+        Target::of(&self.uri, host)
+    }
+
     /// Decides whether an answer may be stored, from its head.
     pub(crate) fn judge(
         &self,
@@ -100,12 +130,7 @@ impl Asked {
             return Err(Reason::StaleDependency);
         }
         let (place, variants) = self.place_for(&Vary::parse(&head.headers))?;
-        let host = self.host.as_ref().map(HeaderValue::as_bytes);
-        let host = Host {
-            value: host,
-            repeated: false,
-        };
-        let target = Target::of(&self.uri, host).ok_or(Reason::Host)?;
+        let target = self.target().ok_or(Reason::Host)?;
         Ok(Judged {
             target,
             freshness,
@@ -279,7 +304,7 @@ impl Draft {
     ///
     /// The body may have used cached values while it was made, and what it holds is known only
     /// now: an entry that turns out not to be storable is still handed back, for this answer.
-    pub(crate) fn commit(mut self: Box<Self>, chunks: &[Bytes]) -> Arc<Entry> {
+    pub(crate) fn commit(mut self: Box<Self>, chunks: &[Bytes]) -> Committed {
         let lead = self.lead.take();
         let gathered = self.asked.dependencies.gathered();
         let settings = Arc::clone(&self.asked.settings);
@@ -313,7 +338,7 @@ impl Draft {
                 }
                 lead.release();
             }
-            return entry;
+            return Committed { entry, refusal };
         }
         if let Some((marker, true)) = judged.variants {
             settings
@@ -329,7 +354,7 @@ impl Draft {
         if let Some(lead) = lead {
             lead.land(Flown::Entry(Arc::clone(&entry)));
         }
-        entry
+        Committed { entry, refusal }
     }
 
     /// The body did not become an entry.
