@@ -6,14 +6,19 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+mod accounts;
 mod axum_stack;
 mod basics;
+mod bodies;
 mod collapse;
 mod conditionals;
 mod drive;
+mod fragments;
 mod interleavings;
+mod leaders;
 mod owed;
 mod patience;
 mod shares;
+mod stacks;
 mod stale;
 mod variants;
