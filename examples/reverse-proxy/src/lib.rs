@@ -28,7 +28,7 @@ pub use stack::{cache_layer, stack};
 /// connection ends the program.
 pub async fn run(options: &Options) -> Result<(), RunError> {
     let cache = cache_layer(options).map_err(RunError::Sizes)?;
-    let service = stack(cache, Origin::new(options.origin.clone()));
+    let service = stack(&cache, Origin::new(options.origin.clone()));
     let stop = stop_signal().map_err(RunError::Signals)?;
     let listener = TcpListener::bind(options.listen)
         .await

@@ -38,7 +38,7 @@ pub fn cache_layer(options: &Options) -> Result<ResponseCacheLayer, pitlane::Err
 /// The body's type is left open, so that a layer with a body of its own changes nothing outside
 /// this function.
 pub fn stack(
-    cache: ResponseCacheLayer,
+    cache: &ResponseCacheLayer,
     origin: Origin,
 ) -> impl Service<
     Request<Incoming>,

@@ -50,7 +50,7 @@ fn options(origin: &str, flags: &[&str]) -> Options {
 async fn serving(options: &Options, origin: Origin) -> SocketAddr {
     let cache = cache_layer(options).expect("the sizes fit together");
     let (listener, address) = listen().await;
-    tokio::spawn(serve(listener, stack(cache, origin), pending()));
+    tokio::spawn(serve(listener, stack(&cache, origin), pending()));
     address
 }
 
