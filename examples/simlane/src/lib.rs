@@ -81,7 +81,8 @@ pub async fn open(options: Options) -> Result<Opened, BoxError> {
 }
 
 impl Opened {
-    /// The site as a service, for whoever brings a server of their own.
+    /// The site as a service, for whoever brings a server of their own. It
+    /// needs `self` to stay, which owns the temporary folder.
     pub fn router(&self) -> Router {
         routes::routes(self.site.clone())
     }
@@ -142,9 +143,9 @@ pub fn banner(address: SocketAddr) -> String {
          \n  search   {url}/search?q=night\
          \n  the API  {url}/api/clubs\
          \n  sign in  {url}/login   (user: {user}, password: {password})\n\
-         \nAsk twice for a miss and then a hit:\n\
-         \n  curl -i {url}/clubs\n\
-         \nand change what it shows:\n\
+         \nAsk twice, and Cache-Status tells of a miss and then of a hit:\n\
+         \n  curl -i {url}/clubs/1\n\
+         \nChange what it shows, and the next answer is a miss with the change in it:\n\
          \n  curl -i -X PATCH {url}/api/clubs/1 -H 'content-type: application/json' -d '{{\"tagline\":\"Still on the limit\"}}'\n\
          \nctrl-c stops it.",
         user = db::DEMO_USER,

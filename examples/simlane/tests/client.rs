@@ -80,10 +80,10 @@ impl Client {
             .write_all(request.as_bytes())
             .await
             .unwrap();
-        self.receive().await
+        self.receive(method == "HEAD").await
     }
 
-    async fn receive(&mut self) -> Answer {
+    async fn receive(&mut self, head: bool) -> Answer {
         let status = self.line().await;
         let status = status.split(' ').nth(1).unwrap().parse().unwrap();
         let mut headers = HashMap::new();
@@ -94,9 +94,10 @@ impl Client {
             };
             headers.insert(name.to_owned(), value.trim().to_owned());
         }
-        let length = headers
-            .get("content-length")
-            .map_or(0, |length| length.parse().unwrap());
+        let length = match headers.get("content-length") {
+            Some(length) if !head && status != 304 => length.parse().unwrap(),
+            _ => 0,
+        };
         let mut body = vec![0; length];
         self.stream.read_exact(&mut body).await.unwrap();
         Answer {
@@ -116,6 +117,17 @@ impl Client {
 impl Answer {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(String::as_str)
+    }
+
+    pub(crate) fn cache_status(&self) -> &str {
+        self.header("cache-status").unwrap_or_default()
+    }
+
+    /// The `detail` of Cache-Status.
+    pub(crate) fn detail(&self) -> &str {
+        self.cache_status()
+            .rsplit_once("detail=")
+            .map_or("", |(_, detail)| detail)
     }
 
     #[track_caller]

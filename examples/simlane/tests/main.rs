@@ -6,7 +6,9 @@
     reason = "in a test a panic is the report"
 )]
 
+mod aborted;
 mod api;
+mod caching;
 mod client;
 mod consistency;
 mod crawl;
