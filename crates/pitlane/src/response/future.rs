@@ -58,7 +58,7 @@ pin_project_lite::pin_project! {
         Pass {
             #[pin]
             work: Scoped<S, Q>,
-            settling: Option<Settling>,
+            settling: Option<Box<Settling>>,
         },
         Boxed { work: Boxed<S, Q, R> },
     }
@@ -101,7 +101,7 @@ where
         Self {
             state: State::Pass {
                 work,
-                settling: Some(settling),
+                settling: Some(Box::new(settling)),
             },
         }
     }

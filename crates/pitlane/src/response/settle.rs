@@ -83,12 +83,12 @@ impl Settling {
         if outer.is_open() {
             self.asked.pass_on(&parts, &outer);
         }
-        let declared = declared_length(&parts.headers).or_else(|| body.size_hint().exact());
-        let judged = self.asked.judge(&parts, body.is_end_stream(), declared);
+        let exact = body.size_hint().exact();
+        let judged = self.asked.judge(&parts, body.is_end_stream(), exact);
         self.count(judged.as_ref().err().copied().unwrap_or(why));
         let authorized = self.asked.facts.authorized;
         let drafted = match judged {
-            Ok(judged) => Ok(self.asked.draft(&parts, declared, judged, lead)),
+            Ok(judged) => Ok(self.asked.draft(&parts, judged, lead)),
             Err(reason) => Err(reason_to_pass(&self.asked, &parts, lead, reason)),
         };
         decorate(&settings, &mut parts.headers, authorized);
@@ -182,17 +182,6 @@ pub(crate) fn tell(
         }
         .write(headers);
     }
-}
-
-/// What Content-Length says; a value that is no number is left to the server.
-fn declared_length(headers: &HeaderMap) -> Option<u64> {
-    headers
-        .get(header::CONTENT_LENGTH)?
-        .to_str()
-        .ok()?
-        .trim()
-        .parse()
-        .ok()
 }
 
 /// Statuses for which something stale may be served instead (RFC 5861 §4).

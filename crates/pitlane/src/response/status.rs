@@ -77,6 +77,11 @@ impl Telling {
                 stored: false,
                 detail,
             } if why == detail => BYPASSES.get(why as usize).cloned(),
+            Self::Forward {
+                why: Reason::HitForMiss,
+                stored: false,
+                detail,
+            } => PASSES.get(detail as usize).cloned(),
             _ => self.compose(),
         }
     }
@@ -113,16 +118,20 @@ impl Telling {
     }
 }
 
-/// The values of answers that the cache has no part in, which are always the same. They live as
-/// long as the process, so that a copy costs nothing.
-static BYPASSES: LazyLock<Vec<HeaderValue>> = LazyLock::new(|| {
-    let bypass = |why: &Reason| {
-        let (forward, detail) = (forward(*why), why.as_str());
-        let text = format!("pitlane; fwd={forward}; detail={detail}");
+/// The values of answers that the cache has no part in, by reason. There are few, and they live
+/// as long as the process, so that a copy costs nothing.
+static BYPASSES: LazyLock<Vec<HeaderValue>> = LazyLock::new(|| constants(|why| why));
+
+/// The values of answers that could not be stored once more, by reason.
+static PASSES: LazyLock<Vec<HeaderValue>> = LazyLock::new(|| constants(|_| Reason::HitForMiss));
+
+fn constants(why: impl Fn(Reason) -> Reason) -> Vec<HeaderValue> {
+    let value = |detail: &Reason| {
+        let text = format!("pitlane; fwd={}; detail={detail}", forward(why(*detail)));
         HeaderValue::from_static(String::leak(text))
     };
-    Reason::ALL.iter().map(bypass).collect()
-});
+    Reason::ALL.iter().map(value).collect()
+}
 
 fn push_ttl(text: &mut Text, ttl: i64) {
     if ttl < 0 {
@@ -242,6 +251,13 @@ mod tests {
                 detail,
             };
             assert_eq!(bypass.value(), bypass.compose());
+            let why = Reason::HitForMiss;
+            let pass = Telling::Forward {
+                why,
+                stored: false,
+                detail,
+            };
+            assert_eq!(pass.value(), pass.compose());
             let telling = Telling::Forward {
                 why: detail,
                 stored: true,

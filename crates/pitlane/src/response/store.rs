@@ -46,7 +46,6 @@ pub(crate) struct Draft {
     status: StatusCode,
     headers: HeaderMap,
     names: Vec<Tag>,
-    declared: Option<u64>,
     lead: Option<Lead>,
 }
 
@@ -56,6 +55,8 @@ type Variants = (Arc<Marker>, bool);
 /// What the head of an answer says when it may be stored.
 #[derive(Debug)]
 pub(crate) struct Judged {
+    /// The body's length, where that is known.
+    declared: Option<u64>,
     target: Target,
     freshness: Freshness,
     place: Place,
@@ -99,15 +100,12 @@ impl Asked {
         &self,
         head: &response::Parts,
         body_is_empty: bool,
-        declared: Option<u64>,
+        exact: Option<u64>,
     ) -> Result<Judged, Reason> {
         let received = self.settings.cache.shared().clock.now();
         let hint = head.extensions.get::<CacheHint>();
         if hint.is_some_and(|hint| hint.no_store) {
             return Err(Reason::Hint);
-        }
-        if is_event_stream(&head.headers) {
-            return Err(Reason::EventStream);
         }
         let hinted: Option<Rules> = hint
             .and_then(|hint| hint.ttl)
@@ -123,6 +121,10 @@ impl Asked {
             at,
         )
         .map_err(reason_of)?;
+        if is_event_stream(&head.headers) {
+            return Err(Reason::EventStream);
+        }
+        let declared = declared_length(&head.headers).or(exact);
         if declared.is_some_and(|length| length > self.settings.cache.tier().max_body()) {
             return Err(Reason::TooLarge);
         }
@@ -132,6 +134,7 @@ impl Asked {
         let (place, variants) = self.place_for(&Vary::parse(&head.headers))?;
         let target = self.target().ok_or(Reason::Host)?;
         Ok(Judged {
+            declared,
             target,
             freshness,
             place,
@@ -144,7 +147,6 @@ impl Asked {
     pub(crate) fn draft(
         self,
         head: &response::Parts,
-        declared: Option<u64>,
         judged: Judged,
         lead: Option<Lead>,
     ) -> Box<Draft> {
@@ -159,7 +161,6 @@ impl Asked {
             judged,
             status: head.status,
             headers,
-            declared,
             lead,
         })
     }
@@ -284,11 +285,11 @@ impl Draft {
     }
 
     pub(crate) fn is_declared_length(&self, length: u64) -> bool {
-        self.declared == Some(length)
+        self.judged.declared == Some(length)
     }
 
     pub(crate) fn check_length(&self, length: u64) -> Result<(), Reason> {
-        match self.declared {
+        match self.judged.declared {
             Some(declared) if declared != length => Err(Reason::LengthMismatch),
             _ => Ok(()),
         }
@@ -392,6 +393,17 @@ fn join(chunks: &[Bytes]) -> Bytes {
         body.extend_from_slice(chunk);
     }
     body.freeze()
+}
+
+/// What Content-Length says; a value that is no number is left to the server.
+fn declared_length(headers: &HeaderMap) -> Option<u64> {
+    headers
+        .get(header::CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .trim()
+        .parse()
+        .ok()
 }
 
 /// Event streams have no end that anybody should wait for.
