@@ -98,8 +98,9 @@ impl From<Answer> for Page {
 
 /// Every page that has no number, and those of a few rows.
 fn is_among_some(path: &str) -> bool {
-    const IDS: [&str; 15] = [
-        "1", "2", "4", "8", "9", "10", "13", "16", "25", "31", "101", "201", "220", "221", "320",
+    const IDS: [&str; 16] = [
+        "1", "2", "4", "8", "9", "10", "13", "16", "21", "25", "31", "101", "201", "220", "221",
+        "320",
     ];
     let number = |segment: &&str| segment.bytes().all(|byte| byte.is_ascii_digit());
     let mut ids = path
