@@ -60,7 +60,8 @@ impl Cache {
     ///
     /// At most one caller at a time holds the [`Fill`] for a key; the others wait for it, judge
     /// its result as they would a hit, and take over when it is dropped without one. A value
-    /// that is stale is handed out as long as somebody else is computing a new one.
+    /// that is stale is handed out as long as somebody else is computing a new one. Claiming a
+    /// key again inside its own fill waits for itself.
     pub async fn claim(&self, key: &Key) -> Claim {
         let place = Place::of(self, key);
         for _ in 0..MAX_ROUNDS {

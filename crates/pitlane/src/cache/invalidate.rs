@@ -100,6 +100,10 @@ impl Shared {
 /// is known *not* to have happened. Dropped in any other way (the handler was aborted, the
 /// connection broke, the commit's outcome is unknown) it is published all the same: an
 /// invalidation too many costs a miss, one too few serves old data.
+///
+/// A dropped guard publishes at once, and a database may still finish a commit whose future was
+/// dropped. Where a handler can be aborted between the two, let commit and publish run in a task
+/// of their own, which nobody drops: `tokio::spawn(async move { commit.await?; owed.publish().await })`.
 #[must_use = "an owed invalidation that is dropped at once is published at once"]
 pub struct Owed {
     shared: Arc<Shared>,

@@ -47,17 +47,20 @@ pub(crate) fn admit(
     if scan.body || !body_is_empty {
         return Err(Reason::RequestBody);
     }
-    if parts.uri.query().is_some_and(overrides_method) {
+    let uri = settings.uri_of(parts);
+    if uri.query().is_some_and(overrides_method) {
         return Err(Reason::MethodOverride);
     }
     let user = identify(settings, parts, scan)?;
     let beside = Beside {
         host,
+        version: parts.version,
         forwarded: scan.forwarded,
         headers: &settings.key_headers,
         user: user.as_deref(),
     };
-    write_key(key, settings.cache.key_prefix(), parts, beside)?;
+    let prefix = settings.cache.key_prefix();
+    write_key(key, prefix, uri, &parts.headers, beside)?;
     Ok(Ask { user, scan })
 }
 

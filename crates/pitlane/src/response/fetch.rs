@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Extensions, HeaderMap, Request, Response, header};
+use http::{Extensions, HeaderMap, Request, Response, Uri, header};
 use http_body::Body;
 use pitlane_core::{Basis, Dependencies, Digest, Followed, Joined, Outcome, Reason, TagId};
 use pitlane_policy::{RequestFacts, conditional};
@@ -31,6 +31,8 @@ pub(crate) struct Call<S, Q> {
     pub(crate) inner: S,
     pub(crate) settings: Arc<Settings>,
     pub(crate) request: Request<Q>,
+    /// What the client asked for; a router may have changed it in the request.
+    pub(crate) uri: Uri,
     pub(crate) ask: Ask,
     /// The place without variants.
     pub(crate) place: Place,
@@ -78,10 +80,12 @@ where
         match follower.await {
             Followed::Lead(lead) => return call.lead(lead, why, fallback).await,
             Followed::Released => break,
-            Followed::Landed(Flown::Failed) => match fallback {
-                Some(fallback) => return Ok(call.serve_fallback(&fallback)),
-                None => break,
-            },
+            Followed::Landed(Flown::Failed) => {
+                match fallback.filter(|fallback| fallback.is_usable(&call.settings.cache)) {
+                    Some(fallback) => return Ok(call.serve_fallback(&fallback)),
+                    None => break,
+                }
+            }
             Followed::Landed(Flown::Entry(entry)) => match call.judge_landed(&entry) {
                 Ok((age, ttl)) => return Ok(call.serve_collapsed(&entry, why, age, ttl)),
                 Err(reason) => why = reason,
@@ -104,9 +108,8 @@ impl<S, Q> Call<S, Q> {
     /// computed.
     fn tags(&self) -> Vec<TagId> {
         let cache = &self.settings.cache;
-        let uri = self.request.uri();
-        let target = Target::of(uri, Host::of(self.request.headers()));
-        let mut tags = target.map_or_else(Vec::new, |target| target.implied_tags(cache, uri));
+        let target = Target::of(&self.uri, Host::of(self.request.headers()));
+        let mut tags = target.map_or_else(Vec::new, |target| target.implied_tags(cache, &self.uri));
         if let Some(user) = &self.ask.user {
             tags.push(user_tag(user).id(cache.shared().log.hasher()));
         }
@@ -186,10 +189,10 @@ impl<S, Q> Call<S, Q> {
             conditional: None,
         };
         let answer = self.inner.oneshot(self.request).await;
-        if answer
+        let failed = answer
             .as_ref()
-            .map_or(true, |response| is_failure(response.status()))
-        {
+            .map_or(true, |response| is_failure(response.status()));
+        if failed && fallback.is_usable(&self.settings.cache) {
             return Ok(serve_stale(
                 &self.settings,
                 self.label.as_deref(),
@@ -240,7 +243,7 @@ impl<S, Q> Call<S, Q> {
         let failed = answer
             .as_ref()
             .map_or(true, |response| is_failure(response.status()));
-        if let Some(fallback) = fallback.filter(|_| failed) {
+        if let Some(fallback) = fallback.filter(|fallback| failed && fallback.is_usable(&cache)) {
             lead.land(Flown::Failed);
             let headers = settling.conditional.as_ref();
             let conditional = headers.map(|headers| (&method, headers));
@@ -325,7 +328,7 @@ impl<S, Q> Call<S, Q> {
             place: self.place,
             host: self.request.headers().get(header::HOST).cloned(),
             user: self.ask.user,
-            uri: self.request.uri().clone(),
+            uri: self.uri,
             headers,
             facts: RequestFacts {
                 authorized: scan.authorized,

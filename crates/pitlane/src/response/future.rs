@@ -202,8 +202,9 @@ pub(crate) struct Owing {
 
 impl Owing {
     /// `None` for a URI that nothing can be stored under.
-    pub(crate) fn of(cache: &Cache, parts: &Parts) -> Option<Self> {
-        let uri = uri_tag(cache, &parts.uri, &parts.headers)?;
+    pub(crate) fn of(settings: &Settings, parts: &Parts) -> Option<Self> {
+        let cache = &settings.cache;
+        let uri = uri_tag(cache, settings.uri_of(parts), &parts.headers)?;
         Some(Self {
             cache: cache.clone(),
             uri,

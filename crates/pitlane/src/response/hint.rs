@@ -32,6 +32,12 @@ impl CacheHint {
         }
     }
 
+    /// It shows these as well.
+    pub fn add_tags<T: Into<Tag>>(mut self, tags: impl IntoIterator<Item = T>) -> Self {
+        self.tags.extend(tags.into_iter().map(Into::into));
+        self
+    }
+
     /// The answer must not be stored.
     pub fn no_store() -> Self {
         Self {

@@ -1,7 +1,7 @@
 use std::cell::Cell;
 
 use crate::cache::Cache;
-use http::{HeaderMap, HeaderName, Uri, Version, header, request::Parts};
+use http::{HeaderMap, HeaderName, Uri, Version, header};
 use pitlane_core::{Digest, Key, Reason, TagId, TagKind};
 
 /// Bytes of a key.
@@ -162,6 +162,7 @@ fn write_origin(out: &mut KeyBytes, uri: &Uri, host: Host<'_>) -> Option<Option<
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Beside<'a> {
     pub(crate) host: Host<'a>,
+    pub(crate) version: Version,
     /// The request has one of the forwarding headers.
     pub(crate) forwarded: bool,
     pub(crate) headers: &'a [HeaderName],
@@ -179,29 +180,30 @@ pub(crate) struct Beside<'a> {
 pub(crate) fn write_key(
     key: &mut KeyBytes,
     prefix: [u8; 6],
-    parts: &Parts,
+    uri: &Uri,
+    fields: &HeaderMap,
     beside: Beside<'_>,
 ) -> Result<(), Reason> {
     key.extend_from_slice(&prefix);
     key.push(b'r');
     // A request without a host is an error from HTTP/1.1 on, and none before.
-    key.push(u8::from(parts.version < Version::HTTP_11));
-    push(key, parts.uri.path().as_bytes());
+    key.push(u8::from(beside.version < Version::HTTP_11));
+    push(key, uri.path().as_bytes());
     // No query and an empty one are two requests.
-    push_option(key, parts.uri.query().map(str::as_bytes));
+    push_option(key, uri.query().map(str::as_bytes));
     push_option(key, beside.user.map(str::as_bytes));
     let start = key.len();
-    let other_host = write_origin(key, &parts.uri, beside.host).ok_or(Reason::Host)?;
+    let other_host = write_origin(key, uri, beside.host).ok_or(Reason::Host)?;
     let length = u32::try_from(key.len() - start).unwrap_or(u32::MAX);
     key.extend_from_slice(&length.to_be_bytes());
     push_option(key, other_host.as_deref());
     if beside.forwarded {
         for name in FORWARDED {
-            push_header(key, name, parts.headers.get_all(name));
+            push_header(key, name, fields.get_all(name));
         }
     }
     for name in beside.headers {
-        push_header(key, name.as_str(), parts.headers.get_all(name));
+        push_header(key, name.as_str(), fields.get_all(name));
     }
     if key.len() > MAX_LENGTH {
         Err(Reason::KeyTooLong)
@@ -302,7 +304,7 @@ pub(crate) fn with_buffer<T>(work: impl FnOnce(&mut KeyBytes) -> T) -> T {
 
 #[cfg(test)]
 mod tests {
-    use http::Request;
+    use http::{Request, request::Parts};
 
     use super::*;
 
@@ -319,12 +321,13 @@ mod tests {
         let host = Host::of(&parts.headers);
         let beside = Beside {
             host,
+            version: parts.version,
             forwarded: true,
             headers: &[],
             user: None,
         };
         let mut key = KeyBytes::new();
-        write_key(&mut key, [0; 6], &parts, beside)
+        write_key(&mut key, [0; 6], &parts.uri, &parts.headers, beside)
             .ok()
             .map(|()| key)
     }

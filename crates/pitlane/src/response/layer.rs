@@ -16,6 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const REFRESH_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(crate) type UserOf = Arc<dyn Fn(&Parts) -> Option<String> + Send + Sync>;
+pub(crate) type UriOf = Arc<dyn for<'a> Fn(&'a Parts) -> Option<&'a http::Uri> + Send + Sync>;
 pub(crate) type LabelOf = Arc<dyn for<'a> Fn(&'a Parts) -> Option<&'a str> + Send + Sync>;
 pub(crate) type TagsOf = Arc<dyn Fn(&http::Uri, &http::response::Parts) -> Vec<Tag> + Send + Sync>;
 
@@ -82,6 +83,7 @@ pub(crate) struct Settings {
     pub(crate) harmless_cookies: Vec<Box<str>>,
     pub(crate) key_headers: Vec<HeaderName>,
     pub(crate) per_user: Option<UserOf>,
+    pub(crate) original_uri: Option<UriOf>,
     pub(crate) route_label: Option<LabelOf>,
     pub(crate) tags: Option<TagsOf>,
     /// For an API: what clients may keep where the handler doesn't say.
@@ -144,6 +146,7 @@ impl<Form> CacheLayer<Form> {
             harmless_cookies: Vec::new(),
             key_headers: Vec::new(),
             per_user: None,
+            original_uri: None,
             route_label: None,
             tags: None,
             client_ttl: None,
@@ -249,6 +252,28 @@ impl<Form> CacheLayer<Form> {
         self
     }
 
+    /// Where the URI is that the client asked for, when something outside this layer changes it.
+    ///
+    /// **A layer inside axum's `nest` needs it**: the router takes the prefix off before the layer
+    /// sees the request, so that `/v1/clubs` and `/v2/clubs` would be one entry. Layers outside of
+    /// `nest` need nothing.
+    ///
+    /// ```
+    /// use axum::extract::OriginalUri;
+    /// # let caches = pitlane::Caches::builder().build()?;
+    ///
+    /// let layer = pitlane::ApiCacheLayer::new(&caches.get("default")?)
+    ///     .original_uri(|parts| Some(&parts.extensions.get::<OriginalUri>()?.0));
+    /// # Ok::<(), pitlane::Error>(())
+    /// ```
+    pub fn original_uri(
+        mut self,
+        uri: impl for<'a> Fn(&'a Parts) -> Option<&'a http::Uri> + Send + Sync + 'static,
+    ) -> Self {
+        self.settings.original_uri = Some(Arc::new(uri));
+        self
+    }
+
     /// Names the route of a request for counters, from a fixed set: never its path.
     pub fn route_label(
         mut self,
@@ -288,6 +313,17 @@ impl<Form> CacheLayer<Form> {
     #[cfg(test)]
     pub(crate) const fn settings(&self) -> &Settings {
         &self.settings
+    }
+}
+
+impl Settings {
+    /// The URI that the client asked for.
+    pub(crate) fn uri_of<'a>(&self, parts: &'a Parts) -> &'a http::Uri {
+        let original = self
+            .original_uri
+            .as_ref()
+            .and_then(|original| original(parts));
+        original.unwrap_or(&parts.uri)
     }
 }
 

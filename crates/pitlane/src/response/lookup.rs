@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use http::HeaderMap;
-use pitlane_core::{Reason, Timestamp};
+use pitlane_core::{Judgement, Reason, Timestamp};
 
 use super::{
     key::{Place, digest},
@@ -39,6 +39,15 @@ pub(crate) struct Fallback {
     pub(crate) entry: Arc<Entry>,
     pub(crate) age: u64,
     pub(crate) stale_for: u64,
+}
+
+impl Fallback {
+    /// Whether it is still no more than stale: it may have been invalidated while the inner
+    /// service was tried.
+    pub(crate) fn is_usable(&self, cache: &Cache) -> bool {
+        let judgement = self.entry.meta.judge(&cache.shared().log);
+        !matches!(judgement, Judgement::Unusable(_))
+    }
 }
 
 /// Looks for a request's entry by the key without variants. The place returned is the variant's,

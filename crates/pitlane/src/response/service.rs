@@ -82,8 +82,10 @@ impl<S: Clone> ResponseCache<S> {
     {
         let settings = Arc::clone(&self.settings);
         settings.count(&parts, outcome(reason), reason);
-        let owing = (reason == Reason::Method && !parts.method.is_safe())
-            .then(|| Owing::of(&settings.cache, &parts))
+        // A request that says that it means another method may change something as well.
+        let unsafe_method = reason == Reason::Method && !parts.method.is_safe();
+        let owing = (unsafe_method || reason == Reason::MethodOverride)
+            .then(|| Owing::of(&settings, &parts))
             .flatten();
         // Only an API tells clients with credentials something else.
         let credentialed = settings.client_ttl.is_some()
@@ -205,6 +207,7 @@ impl<S: Clone> ResponseCache<S> {
         Call {
             place: Place::new(&self.settings.cache, key.to_vec()),
             label: label.map(Box::from),
+            uri: self.settings.uri_of(&parts).clone(),
             inner: self.inner.clone(),
             settings: Arc::clone(&self.settings),
             request: Request::from_parts(parts, body),

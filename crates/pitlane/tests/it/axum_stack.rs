@@ -8,7 +8,7 @@ use std::{
 
 use axum::{
     Router,
-    extract::{MatchedPath, Path},
+    extract::{MatchedPath, OriginalUri, Path},
     routing::get,
 };
 use http::request::Parts;
@@ -80,5 +80,46 @@ async fn layers_fit_routes_and_routers_and_extractors_still_work() {
     let known = client.get(&api, &[("authorization", "Bearer x")]).await;
     assert_eq!(known.header("cache-control"), "private, no-cache");
     assert_eq!(known.detail(), "authorization");
+    server.abort();
+}
+
+fn original(parts: &Parts) -> Option<&http::Uri> {
+    parts.extensions.get::<OriginalUri>().map(|uri| &uri.0)
+}
+
+/// axum takes the prefix off before a layer inside `nest` sees the request.
+#[tokio::test]
+async fn nested_routers_over_one_cache_keep_their_answers_apart() {
+    let caches = Caches::builder().build().unwrap();
+    let layer = ApiCacheLayer::new(&caches.get("default").unwrap())
+        .ttl(Duration::from_secs(60))
+        .original_uri(original);
+    let api = |text: &'static str| {
+        Router::new()
+            .route("/clubs", get(move || async move { text }).post(|| async {}))
+            .layer(layer.clone())
+    };
+    let app: Router = Router::new()
+        .nest("/v1", api("one"))
+        .nest("/v2", api("two"));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tokio::spawn(async move { axum::serve(listener, app).await });
+    let client = Client::new(Protocol::Http1);
+    let url = |version: &str| format!("http://{address}/{version}/clubs");
+    for hit in [false, true] {
+        for (version, text) in [("v1", "one"), ("v2", "two")] {
+            let answer = client.get(&url(version), &[]).await;
+            assert_eq!((answer.text(), answer.is_hit()), (text, hit));
+        }
+    }
+    // A write ends its own URI, and an invalidation names it as the client does.
+    client.ask(http::Method::POST, &url("v1"), &[]).await;
+    assert_eq!(client.get(&url("v1"), &[]).await.detail(), "invalidated");
+    assert!(client.get(&url("v2"), &[]).await.is_hit());
+    let named = pitlane::Invalidation::default().add_url(&url("v2"));
+    let _ = caches.publish(named).await.unwrap();
+    assert!(client.get(&url("v1"), &[]).await.is_hit());
+    assert_eq!(client.get(&url("v2"), &[]).await.detail(), "invalidated");
     server.abort();
 }

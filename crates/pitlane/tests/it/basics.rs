@@ -134,3 +134,60 @@ async fn an_expired_entry_is_a_miss_and_a_stale_one_within_its_window_is_served(
     clock.advance(Duration::from_secs(91));
     assert_eq!(client.get(&url, &[]).await.detail(), "expired");
 }
+
+#[tokio::test]
+async fn a_get_that_means_another_method_ends_the_entry_too() {
+    let origin = Origin::counting(FRESH);
+    let (_caches, server, client) = serve(&origin).await;
+    let url = server.url("/a");
+    client.get(&url, &[]).await;
+    let tunnelled = client
+        .get(&url, &[("x-http-method-override", "DELETE")])
+        .await;
+    assert_eq!(tunnelled.detail(), "method-override");
+    assert_eq!(client.get(&url, &[]).await.detail(), "invalidated");
+}
+
+#[tokio::test]
+async fn what_is_invalidated_while_the_handler_fails_does_not_stand_in_for_it() {
+    let gate = pitlane_testkit::Gate::new();
+    let inside = gate.clone();
+    let origin = Origin::new(move |_, call| {
+        let gate = inside.clone();
+        async move {
+            let headers = [
+                ("cache-control", "max-age=1, stale-if-error=600"),
+                ("cache-tag", "x"),
+            ];
+            let mut reply = Origin::reply(&headers, "page");
+            if call > 1 {
+                gate.pass().await;
+                *reply.status_mut() = StatusCode::BAD_GATEWAY;
+            }
+            reply
+        }
+    });
+    let clock = pitlane::Clock::manual(pitlane::Timestamp::from_millis(1_000_000_000_000));
+    let caches = Caches::builder().clock(clock.clone()).build().unwrap();
+    let layer = ResponseCacheLayer::new(&caches.get("default").unwrap());
+    let server = Server::start(layer.layer(origin)).await;
+    let client = Client::new(Protocol::Http1);
+    let url = server.url("/a");
+    client.get(&url, &[]).await;
+    clock.advance(Duration::from_secs(5));
+    let ask = || {
+        tokio::spawn({
+            let (client, url) = (client.clone(), url.clone());
+            async move { client.get(&url, &[]).await }
+        })
+    };
+    let stale = ask();
+    gate.arrival().await;
+    gate.open(1);
+    assert_eq!(stale.await.unwrap().detail(), "stale-if-error");
+    let gone = ask();
+    gate.arrival().await;
+    let _ = caches.invalidate(["x"]).await.unwrap();
+    gate.open(1);
+    assert_eq!(gone.await.unwrap().status, StatusCode::BAD_GATEWAY);
+}
