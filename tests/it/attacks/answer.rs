@@ -194,7 +194,7 @@ fn origins() -> Vec<Row> {
     ]
 }
 
-/// The number of the call is the nonce; V's usual answer has the first, so it can't be compared.
+/// A page with the attacker's nonce, in a header or in the body.
 fn nonces() -> Vec<Row> {
     let header = |name: &'static str| {
         when_triggered(Answer::default().header(name, "script-src 'nonce-evil'"))
