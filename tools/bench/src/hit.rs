@@ -52,10 +52,10 @@ impl<B> Service<Request<B>> for Bare {
     }
 }
 
-fn request(method: &Method) -> Request<Full<Bytes>> {
+fn request(method: &Method, uri: &str) -> Request<Full<Bytes>> {
     Request::builder()
         .method(method)
-        .uri("/clubs/42?page=2")
+        .uri(uri)
         .header(header::HOST, "simlane.example")
         .header(header::USER_AGENT, "bench/1.0")
         .header(header::ACCEPT, "text/html,*/*")
@@ -64,13 +64,20 @@ fn request(method: &Method) -> Request<Full<Bytes>> {
         .expect("a request")
 }
 
-/// One request through a service that answers at once.
 fn call<S>(service: &S, method: &Method) -> S::Response
 where
     S: Service<Request<Full<Bytes>>, Error = Infallible> + Clone,
 {
+    call_uri(service, method, "/clubs/42?page=2")
+}
+
+/// One request through a service that answers at once.
+fn call_uri<S>(service: &S, method: &Method, uri: &str) -> S::Response
+where
+    S: Service<Request<Full<Bytes>>, Error = Infallible> + Clone,
+{
     let mut service = service.clone();
-    let future = pin!(service.call(request(method)));
+    let future = pin!(service.call(request(method, uri)));
     match future.poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(Ok(response)) => response,
         Poll::Ready(Err(never)) => match never {},
@@ -167,58 +174,57 @@ where
     Case { name, work }
 }
 
-/// Throughput of two threads against one, on hits of one entry.
+/// Throughput of two threads against one, on hits of one entry and of many.
 fn two_threads() {
     let cache = caches().get("anonymous").expect("a cache");
     let layer = AnonymousCacheLayer::new(&cache).ttl(Duration::from_secs(60));
     let service = &layer.layer(bare(1 << 10, "max-age=60"));
-    let mut ratios = Vec::new();
-    let (mut ones, mut twos) = (Vec::new(), Vec::new());
-    for _ in 0..11 {
-        let one = throughput(service, 1);
-        let two = throughput(service, 2);
-        ratios.push(two / one);
-        ones.push(one);
-        twos.push(two);
+    for (name, uris) in [("one entry", 1), ("64 entries", 64)] {
+        let uris: Vec<String> = (0..uris).map(|n| format!("/clubs/{n}?page=2")).collect();
+        let (mut ones, mut twos, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..11 {
+            let one = throughput(service, 1, &uris);
+            let two = throughput(service, 2, &uris);
+            ratios.push(two / one);
+            ones.push(one / 1e6);
+            twos.push(two / 1e6);
+        }
+        let (one, two, ratio) = (median(ones), median(twos), median(ratios));
+        println!(
+            "hits of {name}, in millions a second: 1 thread {one:.2}, 2 threads {two:.2}, \
+             ratio {ratio:.2} (bar: 1.7)"
+        );
     }
-    println!(
-        "hits a second: 1 thread {:.2} M, 2 threads {:.2} M, ratio {:.2} (bar: 1.7)",
-        median(ones) / 1e6,
-        median(twos) / 1e6,
-        median(ratios)
-    );
 }
 
 #[expect(clippy::disallowed_methods, reason = "a benchmark is about time")]
-fn throughput<S>(service: &S, threads: usize) -> f64
+fn throughput<S>(service: &S, threads: usize, uris: &[String]) -> f64
 where
     S: Service<Request<Full<Bytes>>, Error = Infallible> + Clone + Send + Sync,
 {
-    const CALLS: u32 = 200_000;
+    const CALLS: usize = 100_000;
     let barrier = Barrier::new(threads);
+    let worker = &|number: usize| {
+        let own = service.clone();
+        barrier.wait();
+        let start = Instant::now();
+        for call in 0..CALLS {
+            // Threads walk over the entries at different strides.
+            let uri = &uris[call * (2 * number + 1) % uris.len()];
+            drop(black_box(call_uri(&own, &Method::GET, uri)));
+        }
+        start.elapsed().as_secs_f64()
+    };
     let seconds: Vec<f64> = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads)
-            .map(|_| {
-                scope.spawn(|| {
-                    let own = service.clone();
-                    barrier.wait();
-                    let start = Instant::now();
-                    for _ in 0..CALLS {
-                        drop(black_box(call(&own, &Method::GET)));
-                    }
-                    start.elapsed().as_secs_f64()
-                })
-            })
+            .map(|number| scope.spawn(move || worker(number)))
             .collect();
         workers
             .into_iter()
             .map(|worker| worker.join().expect("a worker"))
             .collect()
     });
-    seconds
-        .iter()
-        .map(|seconds| f64::from(CALLS) / seconds)
-        .sum()
+    seconds.iter().map(|seconds| CALLS as f64 / seconds).sum()
 }
 
 #[cfg(test)]

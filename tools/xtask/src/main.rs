@@ -60,7 +60,7 @@ fn dispatch(arguments: &[String]) -> Result<(), Failure> {
 }
 
 fn bench(names: &[String]) -> Result<(), Failure> {
-    Step::cargo("run --release --package pitlane-bench --")
+    Step::cargo("run --profile bench --package pitlane-bench --")
         .add_arguments(names)
         .run()
 }
