@@ -24,8 +24,14 @@ pub(crate) fn freshness(
         date,
     };
     let initial_age = crate::age::initial_age(received, date, crate::age::parse(headers));
+    // Who says that a response is stale at once doesn't mean that it may be served as if it
+    // weren't: then only the response itself can open that window.
+    let assumed = rules
+        .stale_while_revalidate
+        .filter(|_| response.explicit() != Some(Duration::ZERO));
     let freshness = windows(
         rules,
+        assumed,
         directives,
         response.lifetime()?.with_initial_age(initial_age),
     );
@@ -109,7 +115,12 @@ impl Response<'_> {
     }
 }
 
-fn windows(rules: &Rules, directives: &ResponseDirectives, freshness: Freshness) -> Freshness {
+fn windows(
+    rules: &Rules,
+    assumed: Option<Duration>,
+    directives: &ResponseDirectives,
+    freshness: Freshness,
+) -> Freshness {
     if directives.forbids_stale() || directives.has_unreadable_lifetime() {
         return freshness.without_stale();
     }
@@ -118,10 +129,7 @@ fn windows(rules: &Rules, directives: &ResponseDirectives, freshness: Freshness)
         stated.or(default).unwrap_or_default().min(cap)
     };
     freshness
-        .with_stale_while_revalidate(window(
-            directives.stale_while_revalidate,
-            rules.stale_while_revalidate,
-        ))
+        .with_stale_while_revalidate(window(directives.stale_while_revalidate, assumed))
         .with_stale_if_error(window(directives.stale_if_error, rules.stale_if_error))
 }
 

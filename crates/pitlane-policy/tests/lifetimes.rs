@@ -232,6 +232,21 @@ fn stale_windows_come_from_the_response_then_from_the_operator_within_the_cap() 
 }
 
 #[test]
+fn an_operators_window_does_not_revive_what_is_stale_at_once() {
+    let rules = application()
+        .ttl(seconds(60))
+        .stale_while_revalidate(seconds(60));
+    for headers in ["cache-control: max-age=0", "expires: 0"] {
+        let refused = store(&rules, headers);
+        assert_eq!(refused, Err(Refusal::ExpiredOnArrival), "{headers}");
+    }
+    let stated = store(&rules, "cache-control: max-age=0, stale-while-revalidate=5");
+    assert_eq!(stated.unwrap().retention(), seconds(5));
+    let operators = store(&rules.ttl(seconds(0)), "content-type: text/plain");
+    assert_eq!(operators.unwrap().retention(), seconds(60));
+}
+
+#[test]
 fn a_lifetime_that_cannot_be_read_opens_no_stale_window() {
     let rules = application()
         .can_validate(true)

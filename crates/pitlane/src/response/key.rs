@@ -15,7 +15,7 @@ const MAX_DEPTH: usize = 8;
 
 /// Request headers that frameworks and proxies let change what a URI means. They are part of
 /// every key, so that nobody can plant an answer made for another host or scheme.
-pub(crate) const FORWARDED: [&str; 8] = [
+pub(crate) const FORWARDED: [&str; 10] = [
     "forwarded",
     "x-forwarded-host",
     "x-forwarded-port",
@@ -24,6 +24,8 @@ pub(crate) const FORWARDED: [&str; 8] = [
     "x-forwarded-scheme",
     "x-forwarded-server",
     "x-host",
+    "x-http-host-override",
+    "x-original-host",
 ];
 
 /// A place in the memory tier: the full key and its digest.

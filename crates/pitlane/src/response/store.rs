@@ -18,8 +18,6 @@ use crate::cache::{Entry, Flown, Lead, Marker, MarkerKind, Payload, Scope, Slot}
 const MAX_VARIANTS: usize = 32;
 /// How many request headers may select variants.
 const MAX_VARY: usize = 16;
-/// How much of an HTML page is searched for a nonce.
-const NONCE_SEARCH: usize = 256 << 10;
 
 /// What is known of a request whose answer may be stored.
 #[derive(Debug)]
@@ -131,7 +129,7 @@ impl Asked {
         if self.dependencies.gathered().stale {
             return Err(Reason::StaleDependency);
         }
-        let (place, variants) = self.place_for(&Vary::parse(&head.headers))?;
+        let (place, variants) = self.place_for(&selected_by(&head.headers))?;
         let target = self.target().ok_or(Reason::Host)?;
         Ok(Judged {
             declared,
@@ -406,6 +404,16 @@ fn declared_length(headers: &HeaderMap) -> Option<u64> {
         .ok()
 }
 
+/// The request headers that select an answer: those that it names, and the one that it forgot
+/// when it is encoded.
+fn selected_by(headers: &HeaderMap) -> Vary {
+    let vary = Vary::parse(headers);
+    if headers.contains_key(header::CONTENT_ENCODING) {
+        return vary.union(&Vary::Fields([header::ACCEPT_ENCODING].into()));
+    }
+    vary
+}
+
 /// Event streams have no end that anybody should wait for.
 fn is_event_stream(headers: &HeaderMap) -> bool {
     headers.get(header::CONTENT_TYPE).is_some_and(|value| {
@@ -428,8 +436,7 @@ fn has_nonce(headers: &HeaderMap, body: &[u8]) -> bool {
             .iter()
             .any(|kind| start(kind).as_deref() == Some(*kind))
     });
-    let searched = body.get(..NONCE_SEARCH).unwrap_or(body);
-    is_page && (1..searched.len()).any(|at| is_nonce(searched, at))
+    is_page && (1..body.len()).any(|at| is_nonce(body, at))
 }
 
 fn is_nonce(page: &[u8], at: usize) -> bool {

@@ -163,3 +163,27 @@ async fn those_who_wait_for_another_variant_compute_their_own_once() {
     }
     assert_eq!(origin.calls(), 2);
 }
+
+#[tokio::test]
+async fn an_encoded_answer_that_forgot_to_vary_is_for_those_who_accept_it() {
+    let bench = bench();
+    let origin = Origin::new(|request, call| async move {
+        let mut headers = vec![("cache-control", "max-age=60")];
+        if request
+            .headers()
+            .get("accept-encoding")
+            .is_some_and(|value| value == "gzip")
+        {
+            headers.push(("content-encoding", "gzip"));
+        }
+        Origin::reply(&headers, call.to_string())
+    });
+    let service = bench.layer.layer(origin.clone());
+    for hit in [false, true] {
+        for (coding, encoded) in [("gzip", "gzip"), ("identity", "")] {
+            let answer = ask(&service, Method::GET, "/", &[("accept-encoding", coding)]).await;
+            assert_eq!(answer.header("content-encoding"), encoded);
+            assert_eq!(answer.is_hit(), hit, "{coding}");
+        }
+    }
+}
