@@ -217,16 +217,17 @@ impl<T, B> Leader<T, B> {
         lock(&self.flight.state).followers
     }
 
-    /// Runs `hook` as soon as somebody waits, at once if somebody does. It runs at most once, in
-    /// the follower's own call, and is forgotten when the leader is done.
-    pub fn on_follower(&self, hook: impl FnOnce() + Send + 'static) {
+    /// Runs `hook` as soon as somebody waits: at most once, in the follower's own call. It is
+    /// forgotten when the leader is done. When somebody waits already it is given back, for the
+    /// caller to run where it holds no lock.
+    #[must_use = "a hook that is given back has to be run"]
+    pub fn on_follower<H: FnOnce() + Send + 'static>(&self, hook: H) -> Option<H> {
         let mut state = lock(&self.flight.state);
-        if state.followers == 0 {
-            state.hook = Some(Box::new(hook));
-            return;
+        if state.followers > 0 {
+            return Some(hook);
         }
-        drop(state);
-        hook();
+        state.hook = Some(Box::new(hook));
+        None
     }
 
     /// States anew from where the computation began: whoever takes over begins later.

@@ -204,10 +204,10 @@ fn escape(segment: &str, text: &mut String) {
 fn first_unescaped(path: &str) -> Option<usize> {
     let mut start = 0;
     for segment in path.split(':') {
-        let plain = unescape(segment)?;
+        let plain = unescape(segment);
         let mut again = String::new();
         escape(&plain, &mut again);
-        if plain.is_empty() != segment.is_empty() || again != segment {
+        if again != segment {
             let same = again
                 .bytes()
                 .zip(segment.bytes())
@@ -222,7 +222,7 @@ fn first_unescaped(path: &str) -> Option<usize> {
 
 /// The segment that a piece of text stands for; broken encodings are kept as they are, so that
 /// escaping again shows the difference.
-fn unescape(segment: &str) -> Option<String> {
+fn unescape(segment: &str) -> String {
     let mut bytes = Vec::with_capacity(segment.len());
     let mut rest = segment.as_bytes();
     while let [first, tail @ ..] = rest {
@@ -241,11 +241,11 @@ fn unescape(segment: &str) -> Option<String> {
             _ => None,
         };
         if code.is_some() {
-            rest = tail.get(2..)?;
+            rest = tail.get(2..).unwrap_or_default();
         }
         bytes.push(code.unwrap_or(*first));
     }
-    Some(String::from_utf8_lossy(&bytes).into_owned())
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]

@@ -26,6 +26,22 @@ pub struct Gathered {
     pub stale: bool,
 }
 
+impl Gathered {
+    /// Drops repetitions, now and then: what reads the same values over and over, in a loop that
+    /// outlives the answer, must not grow.
+    fn shrink(&mut self) {
+        const ENOUGH: usize = 64;
+        if self.ids.len() >= ENOUGH && self.ids.len() == self.ids.capacity() {
+            self.ids.sort_unstable();
+            self.ids.dedup();
+        }
+        if self.names.len() >= ENOUGH && self.names.len() == self.names.capacity() {
+            self.names.sort_unstable();
+            self.names.dedup();
+        }
+    }
+}
+
 impl Dependencies {
     /// An empty collection for a computation that begins now, at `basis`.
     #[must_use]
@@ -62,6 +78,7 @@ impl Dependencies {
         let mut gathered = lock(&self.gathered);
         gathered.names.push(tag);
         gathered.ids.push(id);
+        gathered.shrink();
     }
 
     /// Takes over everything that an inner computation was made of.
@@ -74,6 +91,7 @@ impl Dependencies {
         }
         outer.ids.extend_from_slice(&inner.ids);
         outer.names.extend_from_slice(&inner.names);
+        outer.shrink();
     }
 
     /// What was gathered so far.

@@ -19,6 +19,8 @@ pub enum ErrorKind {
     File,
     /// No cache has that name.
     UnknownCache,
+    /// A text is no absolute URL.
+    Url,
 }
 
 impl Error {

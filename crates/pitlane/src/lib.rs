@@ -12,8 +12,8 @@
 //! # }
 //! ```
 //!
-//! The layers are generic over bodies, ask nothing of the inner service's error, and never fail
-//! a request: what goes wrong in the cache is a miss. [`CacheHint`] lets a handler name tags;
+//! The layers are generic over bodies, keep the inner service's error type, and never fail a
+//! request: what goes wrong in the cache is a miss. They need a tokio runtime with its timer. [`CacheHint`] lets a handler name tags;
 //! [`Caches::invalidate`] ends everything that carries one.
 
 mod cache;

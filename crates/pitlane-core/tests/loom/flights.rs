@@ -155,9 +155,12 @@ fn the_hook_runs_once_when_somebody_waits_and_never_when_nobody_does() {
         let second = airfield.run(Airfield::wait);
         let runs = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&runs);
-        leader.on_follower(move || {
+        let due = leader.on_follower(move || {
             counter.fetch_add(1, SeqCst);
         });
+        if let Some(hook) = due {
+            hook();
+        }
         leader.land(HOOKED);
         let waited = first.join().unwrap() | second.join().unwrap();
         // Either the leader ran it, because somebody waited already, or the first who joined did.

@@ -280,9 +280,12 @@ impl World {
         }) = &self.requests[slot]
         {
             let runs = Arc::clone(&self.hooks_run);
-            leader.on_follower(move || {
+            let due = leader.on_follower(move || {
                 runs.fetch_add(1, SeqCst);
             });
+            if let Some(hook) = due {
+                hook();
+            }
             self.board.hook(*flight);
         }
     }

@@ -211,11 +211,11 @@ impl CachesBuilder {
             self.caches.insert("default".into(), Settings::default());
         }
         let limit = self.memory.unwrap_or(DEFAULT_LIMIT);
-        let own: u64 = self
+        let own = self
             .caches
             .values()
             .filter_map(|settings| settings.memory)
-            .sum();
+            .fold(0_u64, u64::saturating_add);
         let all_own = self
             .caches
             .values()

@@ -6,6 +6,7 @@ use pitlane_core::{
     Timestamp,
 };
 use pitlane_policy::Freshness;
+use tokio::time::timeout;
 
 use super::{
     Cache, Scope,
@@ -15,6 +16,10 @@ use super::{
 
 /// After this many flights that ended without something usable a caller computes alone.
 const MAX_ROUNDS: usize = 4;
+
+/// How long a caller waits for another's computation before it computes alone. Two computations
+/// that claim each other's keys would wait for ever.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What [`Cache::claim`] found.
 #[derive(Debug)]
@@ -60,8 +65,10 @@ impl Cache {
     ///
     /// At most one caller at a time holds the [`Fill`] for a key; the others wait for it, judge
     /// its result as they would a hit, and take over when it is dropped without one. A value
-    /// that is stale is handed out as long as somebody else is computing a new one. Claiming a
-    /// key again inside its own fill waits for itself.
+    /// that is stale is handed out as long as somebody else is computing a new one. Nobody
+    /// waits longer than 10 seconds: two computations may claim each other's keys.
+    ///
+    /// Needs a tokio runtime with its timer enabled.
     pub async fn claim(&self, key: &Key) -> Claim {
         let place = Place::of(self, key);
         for _ in 0..MAX_ROUNDS {
@@ -79,7 +86,10 @@ impl Cache {
             if let Some(stale) = found {
                 return Claim::Hit(stale.take());
             }
-            match follower.await {
+            let Ok(followed) = timeout(PATIENCE, follower).await else {
+                break;
+            };
+            match followed {
                 Followed::Lead(lead) => return self.lead(place, Some(lead)),
                 Followed::Released => break,
                 Followed::Landed(_) => {}
@@ -222,7 +232,8 @@ impl Fill {
         freshness: Freshness,
         tags: impl IntoIterator<Item = T>,
     ) -> Value {
-        let bytes = value.into();
+        // A small slice would keep a large buffer.
+        let bytes = Bytes::copy_from_slice(&value.into());
         let gathered = self.dependencies.gathered();
         let shared = Arc::clone(self.cache.shared());
         let now = shared.clock.now();
@@ -251,7 +262,10 @@ impl Fill {
         self.outer.depend(&entry.meta, !gathered.stale);
         let lead = self.lead.take();
         if gathered.stale {
-            drop(lead);
+            // Whoever waits would find the same: nobody should do so in turn.
+            if let Some(lead) = lead {
+                lead.release();
+            }
         } else {
             self.cache
                 .tier()

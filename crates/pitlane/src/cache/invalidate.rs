@@ -3,7 +3,10 @@ use std::{fmt, mem, sync::Arc};
 use pitlane_core::{Key, Position, Tag, TagKind};
 
 use super::shared::Shared;
-use crate::error::Error;
+use crate::{
+    error::{Error, ErrorKind},
+    response::{key_of_url, name_of_url},
+};
 
 /// What became of an invalidation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,8 +33,9 @@ pub enum Invalidated {
 /// let invalidation = Invalidation::default()
 ///     .add_tag("clubs")
 ///     .add_key(&Key::new("club").child(42))
-///     .add_url("http://example.org/clubs/42");
+///     .add_url("http://example.org/clubs/42")?;
 /// assert_eq!(invalidation.len(), 3);
+/// # Ok::<(), pitlane::Error>(())
 /// ```
 #[derive(Clone, Debug, Default)]
 #[must_use]
@@ -60,10 +64,28 @@ impl Invalidation {
         self.add_tag(Tag::of(TagKind::Subtree, key.path()))
     }
 
-    /// Every variant of one URL: scheme, host in lower case without a default port, path and
-    /// query exactly as requested (`http://example.org/clubs?page=2`).
-    pub fn add_url(self, url: &str) -> Self {
-        self.add_tag(Tag::of(TagKind::Uri, url))
+    /// Every variant of one absolute URL, with its path and query exactly as requested, such as
+    /// `http://example.org/clubs?page=2`. Letter case and default port of the host don't matter,
+    /// nor does the scheme.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Url`] when it is no absolute URL.
+    pub fn add_url(self, url: &str) -> Result<Self, Error> {
+        let name = name_of_url(url).ok_or_else(|| no_url(url))?;
+        Ok(self.add_tag(Tag::of(TagKind::Uri, name)))
+    }
+
+    /// Every URL below one, in whole segments of its path: `http://example.org/clubs` ends
+    /// `/clubs`, `/clubs/42` and `/clubs/42/members`, and not `/clubs2`. Only the first 8 segments
+    /// count.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Url`] when it is no absolute URL.
+    pub fn add_url_prefix(self, url: &str) -> Result<Self, Error> {
+        let key = key_of_url(url).ok_or_else(|| no_url(url))?;
+        Ok(self.add_key(&key))
     }
 
     /// Makes entries stale instead of unusable: stale-while-revalidate and stale-if-error may
@@ -84,6 +106,12 @@ impl Invalidation {
     pub const fn is_empty(&self) -> bool {
         self.tags.is_empty()
     }
+}
+
+fn no_url(url: &str) -> Error {
+    let message =
+        format!("{url:?} is no absolute URL: write it whole, as in http://example.org/clubs");
+    Error::new(ErrorKind::Url, message)
 }
 
 impl Shared {

@@ -138,7 +138,10 @@ fn is_forwarding(name: &str) -> bool {
 
 /// `_method=` is how some frameworks tunnel other methods through forms.
 fn overrides_method(query: &str) -> bool {
-    query.contains("_method=")
+    query.split(['&', ';']).any(|pair| {
+        let name = pair.split('=').next().unwrap_or(pair);
+        name == "_method" || name.eq_ignore_ascii_case("%5fmethod")
+    })
 }
 
 fn only_harmless_cookies(headers: &HeaderMap, harmless: &[Box<str>]) -> bool {

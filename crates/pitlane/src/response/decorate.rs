@@ -7,7 +7,10 @@ use super::layer::Settings;
 
 /// Tells clients what the layer's form promises them. The handler's own words win, except that
 /// one user's answer is never left `public`.
-pub(crate) fn decorate(settings: &Settings, headers: &mut HeaderMap, credentialed: bool) {
+///
+/// Only what is stored here is `public` for caches outside: what this one refuses, and what it
+/// has no part in, may be somebody's own.
+pub(crate) fn decorate(settings: &Settings, headers: &mut HeaderMap, stored: bool) {
     if settings.per_user.is_some() {
         return make_private(headers);
     }
@@ -15,10 +18,10 @@ pub(crate) fn decorate(settings: &Settings, headers: &mut HeaderMap, credentiale
         return;
     };
     if !headers.contains_key(header::CACHE_CONTROL) {
-        let value = if credentialed {
-            HeaderValue::from_static("private, no-cache")
-        } else {
+        let value = if stored {
             public(client_ttl)
+        } else {
+            HeaderValue::from_static("private, no-cache")
         };
         headers.insert(header::CACHE_CONTROL, value);
     }
@@ -43,16 +46,35 @@ fn make_private(headers: &mut HeaderMap) {
     if said.private || said.no_store {
         return;
     }
-    let value = match said.max_age {
-        Some(age) if !said.no_cache => {
-            HeaderValue::from_str(&format!("private, max-age={}", age.as_secs())).ok()
-        }
-        _ => None,
+    let value = if said.is_empty() {
+        HeaderValue::from_static("private, no-cache")
+    } else {
+        without_public(headers).unwrap_or(HeaderValue::from_static("private, no-cache"))
     };
-    let value = value.unwrap_or(HeaderValue::from_static("private, no-cache"));
     headers.insert(header::CACHE_CONTROL, value);
     // A downstream cache that ignores Cache-Control must not find another lifetime either.
     headers.remove(header::EXPIRES);
+}
+
+/// The handler's directives less those that speak to shared caches. `None` where a quoted string
+/// would need more than a look at commas.
+fn without_public(headers: &HeaderMap) -> Option<HeaderValue> {
+    let mut kept = String::from("private");
+    for line in headers.get_all(header::CACHE_CONTROL) {
+        let line = line.to_str().ok().filter(|line| !line.contains('"'))?;
+        for directive in line.split(',').map(str::trim).filter(|one| !one.is_empty()) {
+            let name = directive.split('=').next().unwrap_or(directive).trim_end();
+            if !name.eq_ignore_ascii_case("public") && !name.eq_ignore_ascii_case("s-maxage") {
+                kept.push_str(", ");
+                kept.push_str(directive);
+            }
+        }
+    }
+    // Without anything else, a client may guess a lifetime.
+    if kept == "private" {
+        kept.push_str(", no-cache");
+    }
+    HeaderValue::from_str(&kept).ok()
 }
 
 #[cfg(test)]
@@ -77,26 +99,34 @@ mod tests {
         check_private(Some("s-maxage=60"), "private, no-cache");
         check_private(Some("private, max-age=5"), "private, max-age=5");
         check_private(Some("no-store"), "no-store");
-        check_private(Some("no-cache, max-age=60"), "private, no-cache");
+        check_private(
+            Some("no-cache, max-age=60"),
+            "private, no-cache, max-age=60",
+        );
+        check_private(
+            Some("Public, max-age=60, must-revalidate"),
+            "private, max-age=60, must-revalidate",
+        );
+        check_private(Some("max-age=60, x=\"a,public\""), "private, no-cache");
     }
 
     #[track_caller]
-    fn check_api(credentialed: bool, said: Option<&'static str>, told: &str) {
+    fn check_api(stored: bool, said: Option<&'static str>, told: &str) {
         let cache = Caches::builder().build().unwrap().get("default").unwrap();
         let layer = ApiCacheLayer::new(&cache).client_ttl(Duration::from_secs(5));
         let mut headers = HeaderMap::new();
         if let Some(said) = said {
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(said));
         }
-        decorate(layer.settings(), &mut headers, credentialed);
+        decorate(layer.settings(), &mut headers, stored);
         assert_eq!(headers[header::CACHE_CONTROL], told);
         assert_eq!(headers[header::VARY], "Cookie, Authorization");
     }
 
     #[test]
     fn an_api_tells_clients_what_the_handler_left_unsaid() {
-        check_api(false, None, "public, max-age=5, must-revalidate");
-        check_api(true, None, "private, no-cache");
-        check_api(true, Some("max-age=9"), "max-age=9");
+        check_api(true, None, "public, max-age=5, must-revalidate");
+        check_api(false, None, "private, no-cache");
+        check_api(false, Some("max-age=9"), "max-age=9");
     }
 }

@@ -81,7 +81,7 @@ where
             Followed::Lead(lead) => return call.lead(lead, why, fallback).await,
             Followed::Released => break,
             Followed::Landed(Flown::Failed) => {
-                match fallback.filter(|fallback| fallback.is_usable(&call.settings.cache)) {
+                match fallback.and_then(|fallback| fallback.again(&call.settings.cache)) {
                     Some(fallback) => return Ok(call.serve_fallback(&fallback)),
                     None => break,
                 }
@@ -192,7 +192,10 @@ impl<S, Q> Call<S, Q> {
         let failed = answer
             .as_ref()
             .map_or(true, |response| is_failure(response.status()));
-        if failed && fallback.is_usable(&self.settings.cache) {
+        if let Some(fallback) = Some(fallback)
+            .filter(|_| failed)
+            .and_then(|fallback| fallback.again(&self.settings.cache))
+        {
             return Ok(serve_stale(
                 &self.settings,
                 self.label.as_deref(),
@@ -243,7 +246,10 @@ impl<S, Q> Call<S, Q> {
         let failed = answer
             .as_ref()
             .map_or(true, |response| is_failure(response.status()));
-        if let Some(fallback) = fallback.filter(|fallback| failed && fallback.is_usable(&cache)) {
+        if let Some(fallback) = fallback
+            .filter(|_| failed)
+            .and_then(|fallback| fallback.again(&cache))
+        {
             lead.land(Flown::Failed);
             let headers = settling.conditional.as_ref();
             let conditional = headers.map(|headers| (&method, headers));
@@ -335,6 +341,7 @@ impl<S, Q> Call<S, Q> {
                 cross_origin: scan.origin,
             },
             dependencies: Arc::clone(&dependencies),
+            conditional: scan.conditional && conditional.is_none(),
             began: self.settings.cache.shared().clock.now(),
             settings: self.settings,
         };

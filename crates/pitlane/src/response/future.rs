@@ -52,7 +52,6 @@ pin_project_lite::pin_project! {
             work: Oneshot<S, Request<Q>>,
             settings: Arc<Settings>,
             reason: Reason,
-            credentialed: bool,
             owing: Option<Owing>,
         },
         Pass {
@@ -82,7 +81,6 @@ where
         request: Request<Q>,
         settings: Arc<Settings>,
         reason: Reason,
-        credentialed: bool,
         owing: Option<Owing>,
     ) -> Self {
         let work = inner.oneshot(request);
@@ -91,7 +89,6 @@ where
                 work,
                 settings,
                 reason,
-                credentialed,
                 owing,
             },
         }
@@ -135,7 +132,6 @@ where
                 work,
                 settings,
                 reason,
-                credentialed,
                 owing,
             } => {
                 if let Some(owing) = owing {
@@ -152,7 +148,7 @@ where
                 drop(owing.take());
                 let mut response = answer?;
                 let headers = response.headers_mut();
-                decorate(settings, headers, *credentialed);
+                decorate(settings, headers, false);
                 if settings.cache_status {
                     let why = *reason;
                     Telling::Forward {

@@ -86,31 +86,33 @@ impl<'a> Host<'a> {
     }
 }
 
-/// What of a request's target is normalised before it is a name.
+/// What of a request's target is normalised before it is a name for invalidations.
+///
+/// Names have no scheme: over HTTP/1.1 a server can't tell it, and a write over one version must
+/// end what was stored over another. Reaching too far costs a miss.
 #[derive(Debug)]
 pub(crate) struct Target {
-    /// `scheme://host` with the host in lower case, without a default port or a trailing dot.
-    origin: KeyBytes,
+    /// The host in lower case, without a default port or a trailing dot.
+    site: KeyBytes,
 }
 
 impl Target {
     /// `None` when the host is unusable.
     pub(crate) fn of(uri: &Uri, host: Host<'_>) -> Option<Self> {
-        let mut origin = KeyBytes::new();
-        write_origin(&mut origin, uri, host)?;
-        Some(Self { origin })
+        let mut site = KeyBytes::new();
+        write_site(&mut site, uri, host)?;
+        Some(Self { site })
     }
 
     /// The tags that follow from a URI: its cache, itself, every subtree it lies in.
     pub(crate) fn implied_tags(&self, cache: &Cache, uri: &Uri) -> Vec<TagId> {
         let log = &cache.shared().log;
-        let mut name = self.origin.clone();
+        let mut name = self.site.clone();
         write_target(&mut name, uri);
         let mut ids = vec![cache.tag_id(), TagId::of(log.hasher(), TagKind::Uri, &name)];
-        let mut key = Key::new(String::from_utf8_lossy(&self.origin));
+        let mut key = Key::new(String::from_utf8_lossy(&self.site));
         ids.push(log.tag_id(TagKind::Subtree, key.path()));
-        let segments = uri.path().split('/').filter(|segment| !segment.is_empty());
-        for segment in segments.take(MAX_DEPTH) {
+        for segment in segments(uri) {
             key = key.child(segment);
             ids.push(log.tag_id(TagKind::Subtree, key.path()));
         }
@@ -122,10 +124,47 @@ impl Target {
 /// host is unusable.
 pub(crate) fn uri_tag(cache: &Cache, uri: &Uri, headers: &HeaderMap) -> Option<TagId> {
     with_buffer(|name| {
-        write_origin(name, uri, Host::of(headers))?;
+        write_site(name, uri, Host::of(headers))?;
         write_target(name, uri);
         Some(TagId::of(cache.shared().log.hasher(), TagKind::Uri, name))
     })
+}
+
+/// The name of an absolute URL, as [`Target`] writes it; `None` when it is none.
+pub(crate) fn name_of_url(url: &str) -> Option<String> {
+    let uri: Uri = url.parse().ok()?;
+    uri.authority()?;
+    let mut name = KeyBytes::new();
+    write_site(&mut name, &uri, Host::default())?;
+    write_target(&mut name, &uri);
+    String::from_utf8(name).ok()
+}
+
+/// The host of an absolute URL and its path's segments, as a key.
+pub(crate) fn key_of_url(url: &str) -> Option<Key> {
+    let uri: Uri = url.parse().ok()?;
+    uri.authority()?;
+    let target = Target::of(&uri, Host::default())?;
+    let key = Key::new(String::from_utf8_lossy(&target.site));
+    Some(segments(&uri).fold(key, |key, segment| key.child(segment)))
+}
+
+fn segments(uri: &Uri) -> impl Iterator<Item = &str> {
+    let segments = uri.path().split('/').filter(|segment| !segment.is_empty());
+    segments.take(MAX_DEPTH)
+}
+
+/// The host that a request is for, without what depends on the version of HTTP.
+fn write_site(out: &mut KeyBytes, uri: &Uri, host: Host<'_>) -> Option<()> {
+    if host.repeated {
+        return None;
+    }
+    let authority = uri
+        .authority()
+        .map(|authority| authority.as_str().as_bytes());
+    let host = authority.or(host.value).unwrap_or_default();
+    let plain = host.strip_suffix(b":443").unwrap_or(host);
+    normalise_host("http", plain, out)
 }
 
 /// Path and query exactly as they came.

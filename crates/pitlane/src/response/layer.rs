@@ -162,7 +162,8 @@ impl<Form> CacheLayer<Form> {
     }
 
     /// What HTTP allows is decided by: everything it does, or only what an application's own
-    /// pages need (the default). [`Profile::Rfc`] forgets what was configured before it.
+    /// pages need (the default). Name it first: it begins the rules (lifetimes, statuses, redirects,
+    /// empty answers, private answers) anew.
     pub fn profile(mut self, profile: Profile) -> Self {
         let own = self.settings.cache.settings();
         self.settings.profile = profile;
@@ -289,7 +290,7 @@ impl<Form> CacheLayer<Form> {
         self
     }
 
-    /// Switches the layer off, or on again.
+    /// Switches caching off, or on again. The layer stays in its place and says so in Cache-Status.
     pub const fn enabled(mut self, enabled: bool) -> Self {
         self.settings.enabled = enabled;
         self

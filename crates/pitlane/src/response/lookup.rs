@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use http::HeaderMap;
-use pitlane_core::{Judgement, Reason, Timestamp};
+use pitlane_core::{Reason, Timestamp};
 
 use super::{
     key::{Place, digest},
@@ -42,11 +42,23 @@ pub(crate) struct Fallback {
 }
 
 impl Fallback {
-    /// Whether it is still no more than stale: it may have been invalidated while the inner
-    /// service was tried.
-    pub(crate) fn is_usable(&self, cache: &Cache) -> bool {
-        let judgement = self.entry.meta.judge(&cache.shared().log);
-        !matches!(judgement, Judgement::Unusable(_))
+    /// The same once more at this moment: while the inner service was tried, its window may have
+    /// closed, and it may have been invalidated.
+    pub(crate) fn again(self, cache: &Cache) -> Option<Self> {
+        let shared = cache.shared();
+        match self.entry.judge(&shared.log, shared.clock.now()) {
+            Usable::OnError { age, stale_for, .. }
+            | Usable::WhileRevalidate {
+                age,
+                stale_for,
+                on_error: true,
+            } => Some(Self {
+                age,
+                stale_for,
+                ..self
+            }),
+            _ => None,
+        }
     }
 }
 

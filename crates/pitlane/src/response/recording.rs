@@ -103,12 +103,18 @@ where
         let mut state = self.0.lock();
         for _ in 0..2 {
             let (read, finish) = state.step(cx);
+            let read_is_pending = read.is_pending();
             if let Poll::Ready(Some(frame)) = read {
                 state.ahead.push_back(frame);
             }
             if let Some(finish) = finish {
+                // Something may come behind a declared length: then the client reads on.
+                let ended = state.source.is_none();
                 drop(state);
-                return finish.carry_out();
+                return finish.carry_out().filter(|_| ended);
+            }
+            if read_is_pending {
+                break;
             }
         }
         None
@@ -127,10 +133,16 @@ where
     /// From the first follower on, a task reads.
     pub(crate) fn drive_for_followers(&self) {
         let weak = Arc::downgrade(&self.0);
+        let hook = move || spawn_driver(&weak);
         let state = self.0.lock();
-        if let Some(record) = &state.record {
-            // The hook only spawns: it may run here, under the lock.
-            record.draft.on_follower(move || spawn_driver(&weak));
+        let due = state
+            .record
+            .as_ref()
+            .and_then(|record| record.draft.on_follower(hook));
+        drop(state);
+        // A runtime that shuts down drops what it is given at once, and the driver's drop locks.
+        if let Some(hook) = due {
+            hook();
         }
     }
 
@@ -394,7 +406,9 @@ impl Record {
         if self.length > self.draft.max_body() {
             return Some(Err(Reason::TooLarge));
         }
-        self.chunks.push(data.clone());
+        if !data.is_empty() {
+            self.chunks.push(data.clone());
+        }
         (ended || self.draft.is_declared_length(self.length))
             .then(|| self.draft.check_length(self.length))
     }

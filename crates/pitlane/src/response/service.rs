@@ -82,24 +82,11 @@ impl<S: Clone> ResponseCache<S> {
     {
         let settings = Arc::clone(&self.settings);
         settings.count(&parts, outcome(reason), reason);
-        // A request that says that it means another method may change something as well.
-        let unsafe_method = reason == Reason::Method && !parts.method.is_safe();
-        let owing = (unsafe_method || reason == Reason::MethodOverride)
+        let owing = (reason == Reason::Method && !parts.method.is_safe())
             .then(|| Owing::of(&settings, &parts))
             .flatten();
-        // Only an API tells clients with credentials something else.
-        let credentialed = settings.client_ttl.is_some()
-            && (parts.headers.contains_key(header::AUTHORIZATION)
-                || parts.headers.contains_key(header::COOKIE));
         let request = Request::from_parts(parts, body);
-        ResponseFuture::bypass(
-            self.inner.clone(),
-            request,
-            settings,
-            reason,
-            credentialed,
-            owing,
-        )
+        ResponseFuture::bypass(self.inner.clone(), request, settings, reason, owing)
     }
 
     fn ask<Q, R>(&self, ask: Ask, key: &[u8], mut parts: Parts, body: Q) -> ResponseFuture<S, Q, R>

@@ -86,12 +86,11 @@ impl Settling {
         let exact = body.size_hint().exact();
         let judged = self.asked.judge(&parts, body.is_end_stream(), exact);
         self.count(judged.as_ref().err().copied().unwrap_or(why));
-        let authorized = self.asked.facts.authorized;
         let drafted = match judged {
             Ok(judged) => Ok(self.asked.draft(&parts, judged, lead)),
             Err(reason) => Err(reason_to_pass(&self.asked, &parts, lead, reason)),
         };
-        decorate(&settings, &mut parts.headers, authorized);
+        decorate(&settings, &mut parts.headers, drafted.is_ok());
         let draft = match drafted {
             Ok(draft) => draft,
             Err(reason) => {
@@ -155,7 +154,13 @@ fn complete<R: Body>(
             head: false,
             conditional: Some((&Method::GET, headers)),
         };
-        return serve(settings, entry, &reading, 0, telling);
+        return serve(
+            settings,
+            entry,
+            &reading,
+            entry.freshness.initial_age().as_secs(),
+            telling,
+        );
     }
     let Some(response) = response_of(entry) else {
         return Response::from_parts(parts, ResponseBody::full(Bytes::new()));

@@ -32,6 +32,8 @@ pub(crate) struct Asked {
     /// answer that doesn't vary can be stored.
     pub(crate) headers: Option<HeaderMap>,
     pub(crate) facts: RequestFacts,
+    /// The inner service saw the client's preconditions: only a plain 200 speaks for others.
+    pub(crate) conditional: bool,
     pub(crate) dependencies: Arc<Dependencies>,
     pub(crate) began: Timestamp,
 }
@@ -119,6 +121,9 @@ impl Asked {
             at,
         )
         .map_err(reason_of)?;
+        if self.conditional && head.status != StatusCode::OK {
+            return Err(Reason::Status);
+        }
         if is_event_stream(&head.headers) {
             return Err(Reason::EventStream);
         }
@@ -151,7 +156,7 @@ impl Asked {
         let mut headers = head.headers.clone();
         hop::strip(&mut headers);
         headers.remove(header::AGE);
-        decorate(&self.settings, &mut headers, false);
+        decorate(&self.settings, &mut headers, true);
         let names = self.names(head);
         Box::new(Draft {
             names,
@@ -293,10 +298,9 @@ impl Draft {
         }
     }
 
-    pub(crate) fn on_follower(&self, hook: impl FnOnce() + Send + 'static) {
-        if let Some(lead) = &self.lead {
-            lead.on_follower(hook);
-        }
+    #[must_use = "a hook that is given back has to be run"]
+    pub(crate) fn on_follower<H: FnOnce() + Send + 'static>(&self, hook: H) -> Option<H> {
+        self.lead.as_ref()?.on_follower(hook)
     }
 
     /// Stores the complete answer and hands it to everybody who waits.

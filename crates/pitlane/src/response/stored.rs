@@ -22,6 +22,10 @@ pub(crate) struct StoredResponse {
 impl StoredResponse {
     /// Prepares a complete response for storing. `headers` are the end-to-end ones.
     pub(crate) fn new(status: StatusCode, mut headers: HeaderMap, body: Bytes, tell: bool) -> Self {
+        for value in headers.values_mut() {
+            // A value from a connection is a slice of its read buffer, and would keep all of it.
+            *value = owned(value);
+        }
         if !headers.contains_key(header::ETAG) && !body.is_empty() {
             headers.insert(header::ETAG, entity_tag(&headers, &body));
         }
@@ -114,6 +118,12 @@ pub(crate) struct Serve<'a> {
     /// Age in seconds.
     pub(crate) age: u64,
     pub(crate) telling: Option<Telling>,
+}
+
+fn owned(value: &HeaderValue) -> HeaderValue {
+    let mut copy = HeaderValue::from_bytes(value.as_bytes()).unwrap_or_else(|_| value.clone());
+    copy.set_sensitive(value.is_sensitive());
+    copy
 }
 
 /// Sets a field that is there already. `HeaderMap::insert` makes room first, even to replace.

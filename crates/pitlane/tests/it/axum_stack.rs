@@ -117,7 +117,9 @@ async fn nested_routers_over_one_cache_keep_their_answers_apart() {
     client.ask(http::Method::POST, &url("v1"), &[]).await;
     assert_eq!(client.get(&url("v1"), &[]).await.detail(), "invalidated");
     assert!(client.get(&url("v2"), &[]).await.is_hit());
-    let named = pitlane::Invalidation::default().add_url(&url("v2"));
+    let named = pitlane::Invalidation::default()
+        .add_url(&url("v2"))
+        .unwrap();
     let _ = caches.publish(named).await.unwrap();
     assert!(client.get(&url("v1"), &[]).await.is_hit());
     assert_eq!(client.get(&url("v2"), &[]).await.detail(), "invalidated");

@@ -347,7 +347,9 @@ async fn a_page_is_ended_by_what_ends_its_part_whether_that_was_hit_or_missed() 
             assert!(get(&site.pages, "/page").await.is_hit());
             let _ = match way {
                 "url" => {
-                    let part = Invalidation::default().add_url("http://site.test/part");
+                    let part = Invalidation::default()
+                        .add_url("http://site.test/part")
+                        .unwrap();
                     site.caches.publish(part).await
                 }
                 "clear" => site.caches.clear("parts").await,
@@ -375,6 +377,7 @@ async fn a_page_made_of_a_stale_part_is_not_stored() {
     get(&site.parts, "/part").await;
     let soft = Invalidation::default()
         .add_url("http://site.test/part")
+        .unwrap()
         .soft();
     let _ = site.caches.publish(soft).await.unwrap();
     let page = get(&site.pages, "/page").await;

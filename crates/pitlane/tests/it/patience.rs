@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 use http_body::Frame;
 use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
-use pitlane::{Caches, Clock, Reason, ResponseCacheLayer, Timestamp};
+use pitlane::{Caches, Claim, Clock, Reason, ResponseCacheLayer, Timestamp};
 use pitlane_testkit::{Client, Origin, Protocol, Reply, Server};
 use tower::Layer;
 
@@ -156,4 +156,18 @@ async fn a_head_request_falls_back_on_something_stale_as_a_get_does() {
         );
         assert_eq!(answer.header("content-length"), "4");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn computations_that_claim_each_others_keys_do_not_wait_for_ever() {
+    let cache = Caches::builder().build().unwrap().get("default").unwrap();
+    let (key_a, key_b) = (pitlane::Key::new("a"), pitlane::Key::new("b"));
+    let Claim::Fill(a) = cache.claim(&key_a).await else {
+        panic!("a is there");
+    };
+    let Claim::Fill(b) = cache.claim(&key_b).await else {
+        panic!("b is there");
+    };
+    let (first, second) = tokio::join!(a.run(cache.claim(&key_b)), b.run(cache.claim(&key_a)));
+    assert!(matches!((first, second), (Claim::Fill(_), Claim::Fill(_))));
 }

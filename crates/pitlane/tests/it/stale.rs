@@ -202,7 +202,9 @@ async fn broken(
     let ask = || try_send(service.clone(), request(Method::GET, "/", &[]));
     assert_eq!(ask().await.unwrap().text(), "1");
     if soft {
-        let everything = pitlane::Invalidation::default().add_url("http://site.test/");
+        let everything = pitlane::Invalidation::default()
+            .add_url("http://site.test/")
+            .unwrap();
         let _ = caches.publish(everything.soft()).await.unwrap();
     } else {
         past(&clock);
@@ -254,7 +256,9 @@ async fn an_invalidated_entry_is_not_served_instead_of_an_error() {
     let ask = || try_send(service.clone(), request(Method::GET, "/", &[]));
     ask().await.unwrap();
     past(&bench.clock);
-    let url = pitlane::Invalidation::default().add_url("http://site.test/");
+    let url = pitlane::Invalidation::default()
+        .add_url("http://site.test/")
+        .unwrap();
     let _ = bench.caches.publish(url).await.unwrap();
     backend.status.store(503, Ordering::SeqCst);
     assert_eq!(ask().await.unwrap().status, 503);
