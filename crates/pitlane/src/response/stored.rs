@@ -121,10 +121,46 @@ pub(crate) struct Serve<'a> {
 }
 
 fn owned(value: &HeaderValue) -> HeaderValue {
+    if let Some(common) = COMMON.iter().find(|common| value == *common) {
+        return HeaderValue::from_static(common);
+    }
     let mut copy = HeaderValue::from_bytes(value.as_bytes()).unwrap_or_else(|_| value.clone());
     copy.set_sensitive(value.is_sensitive());
     copy
 }
+
+/// Values that many answers have: they need no memory of their own, and a hit copies them without
+/// counting references.
+const COMMON: [&str; 28] = [
+    "*",
+    "1; mode=block",
+    "Accept-Encoding",
+    "DENY",
+    "SAMEORIGIN",
+    "application/javascript",
+    "application/json",
+    "br",
+    "bytes",
+    "en",
+    "gzip",
+    "image/jpeg",
+    "image/png",
+    "image/svg+xml",
+    "image/webp",
+    "max-age=31536000",
+    "max-age=31536000; includeSubDomains",
+    "max-age=60",
+    "no-referrer",
+    "nosniff",
+    "public, max-age=0, must-revalidate",
+    "same-origin",
+    "strict-origin-when-cross-origin",
+    "text/css; charset=utf-8",
+    "text/html",
+    "text/html; charset=utf-8",
+    "text/javascript; charset=utf-8",
+    "text/plain; charset=utf-8",
+];
 
 /// Sets a field that is there already. `HeaderMap::insert` makes room first, even to replace.
 fn replace(headers: &mut HeaderMap, name: &HeaderName, value: HeaderValue) {
