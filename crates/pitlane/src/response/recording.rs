@@ -426,6 +426,8 @@ where
     let Some(driver) = tape.upgrade().map(Driver) else {
         return;
     };
+    // From here on the client's leaving is not the end of the body, even before the task runs.
+    driver.0.lock().driven = true;
     runtime.spawn(async move {
         let patience = driver.0.patience();
         let work = std::future::poll_fn(|cx| driver.0.poll_drive(cx));
