@@ -128,7 +128,7 @@ impl Cache {
 
     /// The position of a computation that begins now: the log's, or the older one of the
     /// computation around it.
-    fn basis(&self) -> Basis {
+    pub(crate) fn basis(&self) -> Basis {
         Scope::current()
             .basis()
             .unwrap_or_else(|| self.shared().log.basis())

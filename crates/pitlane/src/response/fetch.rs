@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Extensions, HeaderMap, Request, Response, Uri, header};
+use http::{Extensions, HeaderMap, Method, Request, Response, Uri, header};
 use http_body::Body;
 use pitlane_core::{Basis, Dependencies, Digest, Followed, Joined, Outcome, Reason, TagId};
 use pitlane_policy::{RequestFacts, conditional};
@@ -21,7 +21,7 @@ use super::{
     status::Telling,
     store::{Asked, user_tag},
 };
-use crate::cache::{Entry, Flown, Lead, Scope, Usable, run_in};
+use crate::cache::{Entry, Flown, Lead, Usable, run_in};
 
 /// After this many flights that ended without something usable a request goes alone.
 const MAX_ROUNDS: usize = 4;
@@ -239,8 +239,6 @@ impl<S, Q> Call<S, Q> {
             Found::WhileRevalidate { .. } | Found::Miss { .. } => {}
         }
         let settings = Arc::clone(&self.settings);
-        let head = self.ask.scan.head;
-        let method = self.request.method().clone();
         let (work, settling) = self.compute(&lead, why);
         let answer = work.await;
         let failed = answer
@@ -251,9 +249,12 @@ impl<S, Q> Call<S, Q> {
             .and_then(|fallback| fallback.again(&cache))
         {
             lead.land(Flown::Failed);
+            // Only GETs are computed.
             let headers = settling.conditional.as_ref();
-            let conditional = headers.map(|headers| (&method, headers));
-            let reading = Reading { head, conditional };
+            let reading = Reading {
+                head: false,
+                conditional: headers.map(|headers| (&Method::GET, headers)),
+            };
             let label = settling.label.as_deref();
             return Ok(serve_stale(&settings, label, &fallback, &reading));
         }
@@ -278,7 +279,7 @@ impl<S, Q> Call<S, Q> {
     where
         S: Service<Request<Q>, Response = Response<R>> + Clone,
     {
-        let basis = begin_basis(&self.settings);
+        let basis = self.settings.cache.basis();
         lead.rebase(basis);
         let conditional = self
             .ask
@@ -298,7 +299,7 @@ impl<S, Q> Call<S, Q> {
     where
         S: Service<Request<Q>, Response = Response<R>> + Clone,
     {
-        let basis = begin_basis(&self.settings);
+        let basis = self.settings.cache.basis();
         self.run(basis, None, None, why)
     }
 
@@ -357,14 +358,6 @@ impl<S, Q> Call<S, Q> {
             },
         )
     }
-}
-
-/// The position of a computation that begins now: the log's, or the older one of a computation
-/// around it.
-fn begin_basis(settings: &Settings) -> Basis {
-    Scope::current()
-        .basis()
-        .unwrap_or_else(|| settings.cache.shared().log.basis())
 }
 
 fn serve_stale<R: Body>(

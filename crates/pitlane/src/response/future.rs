@@ -14,8 +14,12 @@ use tower::util::{Oneshot, ServiceExt};
 use tower_service::Service;
 
 use super::{
-    body::ResponseBody, decorate::decorate, fetch::Scoped, key::uri_tag, layer::Settings,
-    settle::Settling, status::Telling,
+    body::ResponseBody,
+    decorate::decorate,
+    fetch::Scoped,
+    key::uri_tag,
+    layer::Settings,
+    settle::{Settling, tell},
 };
 use crate::cache::Cache;
 
@@ -149,15 +153,7 @@ where
                 let mut response = answer?;
                 let headers = response.headers_mut();
                 decorate(settings, headers, false);
-                if settings.cache_status {
-                    let why = *reason;
-                    Telling::Forward {
-                        why,
-                        stored: false,
-                        detail: why,
-                    }
-                    .write(headers);
-                }
+                tell(settings, headers, *reason, false, *reason);
                 Poll::Ready(Ok(response.map(ResponseBody::passing)))
             }
             StateProjection::Pass { work, settling } => {

@@ -19,6 +19,7 @@ use super::{
     key::{Place, digest, with_buffer},
     layer::Settings,
     lookup::{Found, find, response_of},
+    settle::tell,
     status::{Telling, outcome},
     stored::Serve,
 };
@@ -288,15 +289,8 @@ pub(crate) fn serve<R: Body>(
 fn gateway_timeout<R: Body>(settings: &Settings) -> Response<ResponseBody<R>> {
     let mut response = Response::new(ResponseBody::full(Bytes::new()));
     *response.status_mut() = StatusCode::GATEWAY_TIMEOUT;
-    if settings.cache_status {
-        let why = Reason::OnlyIfCached;
-        Telling::Forward {
-            why,
-            stored: false,
-            detail: why,
-        }
-        .write(response.headers_mut());
-    }
+    let why = Reason::OnlyIfCached;
+    tell(settings, response.headers_mut(), why, false, why);
     response
 }
 

@@ -237,7 +237,7 @@ impl Asked {
             until: cache.shared().clock.now().plus(self.settings.hit_for_miss),
         };
         let marker = Marker {
-            key: place.key.to_vec().into(),
+            key: place.key.into(),
             kind,
         };
         cache
@@ -322,7 +322,7 @@ impl Draft {
         let tags = TagSet::new(&shared.log, names, &implied);
         let response = StoredResponse::new(self.status, self.headers, body, settings.cache_status);
         let entry = Arc::new(Entry {
-            key: judged.place.key.to_vec().into(),
+            key: judged.place.key.into(),
             meta: Meta {
                 stored_at: judged.received,
                 cost: judged.received.since(self.asked.began),
