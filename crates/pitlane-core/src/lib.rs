@@ -28,7 +28,7 @@ pub use position::{Basis, Incarnation, LogId, Position};
 pub use reason::{Outcome, Reason};
 pub use scope::{Dependencies, Gathered};
 pub use stamp::Stamp;
-pub use store::{ErasedStore, Store, StoreError, StoreErrorKind, StoreFuture};
+pub use store::{Condition, RemoteFuture, RemoteStore, StoreError, StoreErrorKind};
 pub use table::{Judgement, Table};
 pub use tag::{Mark, Tag, TagId, TagKind};
 pub use time::Timestamp;

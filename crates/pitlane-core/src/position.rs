@@ -15,6 +15,18 @@ impl Incarnation {
         // Zero is taken by `NONE`.
         Self(if random == 0 { 1 } else { random })
     }
+
+    /// The number itself, as it leaves the process; zero for [`Incarnation::NONE`].
+    #[must_use]
+    pub const fn as_u64(self) -> u64 {
+        self.0
+    }
+
+    /// The incarnation that [`Incarnation::as_u64`] wrote.
+    #[must_use]
+    pub const fn from_u64(number: u64) -> Self {
+        Self(number)
+    }
 }
 
 /// Where a record stands in the log: a Redis stream ID, or a counter in `sequence` without Redis.

@@ -1,67 +1,66 @@
 use std::{error::Error, fmt, future::Future, pin::Pin, time::Duration};
 
-/// A place for encoded entries outside the process.
+use bytes::Bytes;
+
+/// What a call to a remote part returns.
+pub type RemoteFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// A place for encoded entries outside the process, in one key space.
 ///
 /// Bytes that come back are claims: the caller decodes and judges them. An error is never more
-/// than a miss to a reader. Implementations bound their own time and never wait for ever.
-pub trait Store: Send + Sync + 'static {
+/// than a miss to a reader of a cache. Implementations bound their own time and never wait for
+/// ever.
+pub trait RemoteStore: fmt::Debug + Send + Sync + 'static {
     /// The bytes stored under `key`, if any.
-    ///
-    /// # Errors
-    ///
-    /// When the store could not be asked.
-    fn get(&self, key: &str) -> impl Future<Output = Result<Option<Vec<u8>>, StoreError>> + Send;
+    fn get<'a>(&'a self, key: &'a str) -> RemoteFuture<'a, Option<Bytes>>;
 
-    /// Stores `value` for at most `ttl`.
+    /// The bytes stored under each of `keys`, read at one moment.
+    fn get_many<'a>(&'a self, keys: &'a [&'a str]) -> RemoteFuture<'a, Vec<Option<Bytes>>>;
+
+    /// Stores `value` for at most `ttl` (in whole milliseconds, at least one), if `condition`
+    /// holds; says whether it did.
     ///
-    /// # Errors
-    ///
-    /// When it is not known to be stored. It may still be stored later: entries carry their log
-    /// position, so a late write can't be wrong, only useless.
-    fn set(
-        &self,
-        key: &str,
-        value: Vec<u8>,
+    /// After an error it may still be stored later: entries of caches carry their log position,
+    /// so a late write of one can't be wrong, only useless.
+    fn set<'a>(
+        &'a self,
+        key: &'a str,
+        value: Bytes,
         ttl: Duration,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+        condition: Condition,
+    ) -> RemoteFuture<'a, bool>;
 
-    /// Removes what is stored under `key`; nothing there is no error.
-    ///
-    /// # Errors
-    ///
-    /// When it is not known to be gone.
-    fn delete(&self, key: &str) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// Removes what is stored under `key`; says whether something was.
+    fn delete<'a>(&'a self, key: &'a str) -> RemoteFuture<'a, bool>;
+
+    /// Adds one to the number stored under `key` (none counts as zero) and returns the sum. It
+    /// does not expire.
+    fn increment<'a>(&'a self, key: &'a str) -> RemoteFuture<'a, u64>;
+
+    /// One step of a walk over all keys that begin with `prefix`, from `cursor` (zero at first);
+    /// the walk is over when the cursor that comes back is zero. A key may come twice.
+    fn scan<'a>(&'a self, prefix: &'a str, cursor: u64) -> RemoteFuture<'a, (u64, Vec<String>)>;
+
+    /// The first `length` bytes of what is stored under each of `keys`.
+    fn peek<'a>(&'a self, keys: &'a [String], length: u32) -> RemoteFuture<'a, Vec<Bytes>>;
+
+    /// Removes `keys` without making the server wait for their memory; says how many there were.
+    fn unlink<'a>(&'a self, keys: &'a [String]) -> RemoteFuture<'a, u64>;
 }
 
-/// What an [`ErasedStore`] returns.
-pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
-
-/// The one seam where the type of a [`Store`] is forgotten. Every `Store` is one.
-pub trait ErasedStore: Send + Sync + 'static {
-    /// See [`Store::get`].
-    fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Vec<u8>>>;
-    /// See [`Store::set`].
-    fn set<'a>(&'a self, key: &'a str, value: Vec<u8>, ttl: Duration) -> StoreFuture<'a, ()>;
-    /// See [`Store::delete`].
-    fn delete<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()>;
+/// When something is stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Condition {
+    /// Whatever is there.
+    #[default]
+    Always,
+    /// Only where nothing is.
+    IfAbsent,
+    /// Only where something is.
+    IfPresent,
 }
 
-impl<S: Store> ErasedStore for S {
-    fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Vec<u8>>> {
-        Box::pin(Store::get(self, key))
-    }
-
-    fn set<'a>(&'a self, key: &'a str, value: Vec<u8>, ttl: Duration) -> StoreFuture<'a, ()> {
-        Box::pin(Store::set(self, key, value, ttl))
-    }
-
-    fn delete<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()> {
-        Box::pin(Store::delete(self, key))
-    }
-}
-
-/// Why a store did not answer.
-#[derive(Debug)]
+/// Why a remote part did not do what it was asked.
 pub struct StoreError {
     kind: StoreErrorKind,
     source: Option<Box<dyn Error + Send + Sync>>,
@@ -83,13 +82,31 @@ impl StoreError {
     }
 }
 
+impl From<StoreErrorKind> for StoreError {
+    fn from(kind: StoreErrorKind) -> Self {
+        Self { kind, source: None }
+    }
+}
+
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {
+            StoreErrorKind::Open => "the circuit is open: the store failed just now",
+            StoreErrorKind::Busy => "too many commands are in flight",
             StoreErrorKind::Unreachable => "the store can't be reached",
             StoreErrorKind::TimedOut => "the store did not answer in time",
             StoreErrorKind::Refused => "the store refused",
+            StoreErrorKind::Protocol => "the store's answer makes no sense",
         })
+    }
+}
+
+impl fmt::Debug for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreError")
+            .field("kind", &self.kind)
+            .field("source", &self.source)
+            .finish()
     }
 }
 
@@ -99,14 +116,20 @@ impl Error for StoreError {
     }
 }
 
-/// What went wrong with a store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What went wrong with a remote part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StoreErrorKind {
+    /// Nothing was sent, because what was sent just now failed.
+    Open,
+    /// Nothing was sent, because too much is on its way already.
+    Busy,
     /// No connection.
     Unreachable,
     /// No answer within the budget.
     TimedOut,
     /// An answer that says no: out of memory, read-only, not permitted.
     Refused,
+    /// An answer of another shape than the question has.
+    Protocol,
 }

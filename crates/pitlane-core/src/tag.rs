@@ -101,6 +101,18 @@ impl TagId {
         let Digest(id) = hasher.digest_bytes(kind as u8, name);
         Self(id)
     }
+
+    /// The number in the form in which it leaves the process.
+    #[must_use]
+    pub const fn to_bytes(self) -> [u8; 16] {
+        self.0.to_be_bytes()
+    }
+
+    /// The number that [`TagId::to_bytes`] wrote.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(u128::from_be_bytes(bytes))
+    }
 }
 
 /// One invalidation of one tag.

@@ -15,7 +15,10 @@ struct Need {
 
 /// Every program that a test starts belongs here: a test never skips itself
 /// because one is missing.
-const NEEDS: &[Need] = &[];
+const NEEDS: &[Need] = &[Need {
+    program: "redis-server",
+    package: "redis-server",
+}];
 
 /// Makes sure that all of them are there, or says which are not.
 pub(crate) fn install() -> Result<(), Failure> {

@@ -1,0 +1,1 @@
+//! A circuit-broken Redis client, and Pitlane's remote tier and invalidation log over it.
