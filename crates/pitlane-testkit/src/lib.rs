@@ -1,11 +1,14 @@
-//! What Pitlane's own tests share: real servers on loopback, clients for them, scripted origins.
+//! What Pitlane's own tests share: real servers on loopback, clients for them, scripted origins,
+//! real Redis servers and a proxy that spoils what passes it.
 
 mod client;
 mod origin;
+mod redis;
 mod server;
 mod steps;
 
 pub use client::{Answer, Client, Protocol, get, status_of};
 pub use origin::{Gate, Origin, Reply, ReplyBody};
+pub use redis::{RedisCli, RedisReply, RedisServer, RedisServerBuilder};
 pub use server::Server;
 pub use steps::Steps;

@@ -1,0 +1,3 @@
+//! The kit itself: what it promises to the tests that stand on it.
+
+mod redis;
