@@ -50,7 +50,7 @@ impl TagSet {
         let mut names: Vec<Tag> = names.into_iter().collect();
         names.sort_unstable();
         names.dedup();
-        let mut ids: Vec<TagId> = names.iter().map(|tag| tag.id(log.hasher())).collect();
+        let mut ids: Vec<TagId> = names.iter().map(|tag| tag.id(log.tags())).collect();
         ids.extend_from_slice(implied);
         ids.sort_unstable();
         ids.dedup();

@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 /// One life of the invalidation log. Positions compare only within the same incarnation: a log
 /// that lost records comes back as another one, and everything stored under the old is a miss.
@@ -109,6 +109,59 @@ impl fmt::Display for Position {
     }
 }
 
+impl FromStr for Position {
+    type Err = PositionError;
+
+    /// Reads the text form: 16 hexadecimal digits, `@`, and two decimal numbers with `-` between.
+    fn from_str(text: &str) -> Result<Self, PositionError> {
+        let parse = || {
+            let (incarnation, id) = text.split_once('@')?;
+            let hex = incarnation.len() == 16
+                && incarnation
+                    .bytes()
+                    .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+            let incarnation = hex.then(|| u64::from_str_radix(incarnation, 16).ok())??;
+            Some(Self {
+                incarnation: Incarnation(incarnation),
+                id: id.parse().ok()?,
+            })
+        };
+        parse().ok_or(PositionError)
+    }
+}
+
+impl FromStr for LogId {
+    type Err = PositionError;
+
+    /// Reads a Redis stream ID.
+    fn from_str(text: &str) -> Result<Self, PositionError> {
+        let number = |digits: &str| {
+            let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+            plain.then(|| digits.parse().ok()).flatten()
+        };
+        let parse = || {
+            let (millis, sequence) = text.split_once('-')?;
+            Some(Self {
+                millis: number(millis)?,
+                sequence: number(sequence)?,
+            })
+        };
+        parse().ok_or(PositionError)
+    }
+}
+
+/// A text that is no position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PositionError;
+
+impl fmt::Display for PositionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no position in the log: it looks like 00f1e2d3c4b5a697@1732330000000-0")
+    }
+}
+
+impl std::error::Error for PositionError {}
+
 /// What a fill notes in one atomic snapshot before any handler code runs: how much of the log the
 /// node had seen, and the node-local generation that goes with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +169,9 @@ pub struct Basis {
     /// The node's watermark when the computation began. A watermark that lags is safe: it only
     /// costs a needless miss.
     pub position: Position,
+    /// How many invalidations the node had made itself that had no position yet, because the log
+    /// could not be reached: their order within the node stands in for positions.
+    pub local: u64,
     /// The node's generation at that moment; `None` when what was computed from must be judged
     /// again before it is used.
     pub generation: Option<u64>,
@@ -125,6 +181,7 @@ impl Basis {
     /// Nothing is known of the log: an entry with this basis is never usable.
     pub const NOWHERE: Self = Self {
         position: Position::NOWHERE,
+        local: 0,
         generation: None,
     };
 
@@ -139,6 +196,7 @@ impl Basis {
         };
         Self {
             position: self.position.earlier(other.position),
+            local: self.local.min(other.local),
             generation,
         }
     }
@@ -147,8 +205,8 @@ impl Basis {
     #[must_use]
     pub const fn unjudged(self) -> Self {
         Self {
-            position: self.position,
             generation: None,
+            ..self
         }
     }
 }
@@ -179,20 +237,41 @@ mod tests {
     fn a_merged_basis_keeps_a_generation_only_when_both_agree() {
         let low = Basis {
             position: at(1, 5),
+            local: 7,
             generation: Some(3),
         };
         let high = Basis {
             position: at(1, 9),
+            local: 6,
             generation: Some(4),
         };
         assert_eq!(
             low.merge(high),
             Basis {
                 position: at(1, 5),
+                local: 6,
                 generation: None
             }
         );
         assert_eq!(low.merge(low), low);
+    }
+
+    #[test]
+    fn a_position_reads_back_and_nothing_else_is_one() {
+        assert_eq!(at(0xab, 5).to_string().parse(), Ok(at(0xab, 5)));
+        for text in [
+            "",
+            "00000000000000ab",
+            "00000000000000ab@5",
+            "ab@0-5",
+            "00000000000000AB@0-5",
+            "+0000000000000ab@0-5",
+            "00000000000000ab@0-+5",
+            "00000000000000ab@0-5 ",
+            "00000000000000ab@0-99999999999999999999",
+        ] {
+            assert_eq!(text.parse::<Position>(), Err(PositionError), "{text}");
+        }
     }
 
     #[test]

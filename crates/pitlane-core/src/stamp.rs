@@ -15,7 +15,8 @@ const UNJUDGED: u64 = 0;
 #[derive(Debug)]
 pub struct Stamp {
     judged: AtomicU64,
-    position: Mutex<Position>,
+    /// Where it stands; the generation in it is not used.
+    at: Mutex<Basis>,
 }
 
 impl Stamp {
@@ -24,14 +25,14 @@ impl Stamp {
     pub fn new(basis: Basis) -> Self {
         Self {
             judged: AtomicU64::new(basis.generation.unwrap_or(UNJUDGED)),
-            position: Mutex::new(basis.position),
+            at: Mutex::new(basis.unjudged()),
         }
     }
 
     /// The entry's position, which moves up when it is judged fresh.
     #[must_use]
     pub fn position(&self) -> Position {
-        *lock(&self.position)
+        lock(&self.at).position
     }
 
     /// Judges the entry by the log as it stands now.
@@ -43,10 +44,11 @@ impl Stamp {
         if self.judged.load(Ordering::Acquire) == log.generation() {
             return Judgement::Fresh;
         }
-        let mut position = lock(&self.position);
-        let (judgement, basis) = log.judge(*position, tags);
+        let mut at = lock(&self.at);
+        let (judgement, basis) = log.judge(&at, tags);
         if judgement == Judgement::Fresh {
-            *position = position.later(basis.position);
+            at.position = at.position.later(basis.position);
+            at.local = basis.local;
             self.judged
                 .store(basis.generation.unwrap_or(UNJUDGED), Ordering::Release);
         }
@@ -56,11 +58,11 @@ impl Stamp {
     /// What something made of this entry stands on, once it was judged.
     #[must_use]
     pub fn basis(&self) -> Basis {
-        let position = self.position();
+        let at = *lock(&self.at);
         let judged = self.judged.load(Ordering::Acquire);
         Basis {
-            position,
             generation: (judged != UNJUDGED).then_some(judged),
+            ..at
         }
     }
 }
@@ -88,7 +90,7 @@ mod tests {
     fn a_soft_stale_entry_stays_stale_however_often_it_is_judged() {
         let log = Log::new(Incarnation::from_random(1), 10);
         let tag = Tag::new("club");
-        let tags = [tag.id(log.hasher())];
+        let tags = [tag.id(log.tags())];
         let stamp = Stamp::new(log.basis());
         log.invalidate([&tag], true);
         for _ in 0..3 {

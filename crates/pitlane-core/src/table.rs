@@ -4,6 +4,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use crate::position::{Basis, Incarnation, LogId, Position};
 use crate::reason::Reason;
 use crate::tag::{Mark, TagId};
+use crate::watermark::{Logged, Watermark};
 
 /// What the log says of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,18 +17,67 @@ pub enum Judgement {
     Unusable(Reason),
 }
 
+/// What the log says of an entry that came from another node, and where it stands then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RemoteJudgement {
+    /// Usable; in memory it may stand at this basis, which lies past all that is known.
+    Fresh(Basis),
+    /// Usable only where something stale may be used, at its own position.
+    Stale(Basis),
+    /// It must not be used, and why.
+    Unusable(Reason),
+    /// The node joined after some of the entry's tags may have been invalidated: the log has to be
+    /// asked for them, and the answer given to [`Table::learn`].
+    Ask,
+}
+
+/// What became of a record that a follower read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Step {
+    /// It was the next one.
+    Applied,
+    /// It is known already.
+    Known,
+    /// It is not the next one: something is missing.
+    Gap,
+}
+
+/// What the log remembers of some tags beyond its recent records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remembered {
+    /// The node's [epoch](Table::epoch) when the log was asked.
+    pub epoch: u64,
+    /// The incarnation that the answer speaks of.
+    pub incarnation: Incarnation,
+    /// Below this position the log has forgotten.
+    pub floor: LogId,
+    /// For each tag its last hard and its last soft position, zero where there is none.
+    pub tags: Vec<(TagId, LogId, LogId)>,
+}
+
 /// One node's view of the invalidation log: for each tag the last hard and the last soft
 /// position, and how far the node has read.
+///
+/// What this node invalidated while the log could not be reached has no position yet: its place in
+/// the node's own order counts instead, until it is in the log.
 ///
 /// Soft and hard positions are kept apart: a later soft mark must not hide a hard one. The table
 /// is bounded; when it is full it drops its oldest row and raises the horizon to it, below which
 /// nothing is usable any more. Losing information costs a miss, never a stale answer.
 #[derive(Debug)]
 pub struct Table {
-    incarnation: Incarnation,
-    watermark: LogId,
+    watermark: Watermark,
     horizon: LogId,
     generation: u64,
+    /// Counts joins and gaps: an answer to a question from before one is worth nothing after it.
+    epoch: u64,
+    /// How many invalidations this node made without the log.
+    local: u64,
+    /// How many of these are in the log by now.
+    logged: u64,
+    /// Below it the node's own order has been forgotten.
+    local_horizon: u64,
     rows: HashMap<TagId, Row, BuildHasherDefault<Identity>>,
     /// Rows by age, with leftovers of rows that were marked again since.
     order: VecDeque<(LogId, TagId)>,
@@ -35,15 +85,18 @@ pub struct Table {
 }
 
 impl Table {
-    /// An empty table for one life of the log, joined at `watermark`, which holds at most
+    /// An empty table for one life of the log, joined at its beginning, which holds at most
     /// `capacity` tags (at least one).
     #[must_use]
-    pub fn new(incarnation: Incarnation, watermark: LogId, capacity: usize) -> Self {
+    pub fn new(incarnation: Incarnation, capacity: usize) -> Self {
         Self {
-            incarnation,
-            watermark,
-            horizon: watermark,
+            watermark: Watermark::new(incarnation, LogId::ZERO, 0),
+            horizon: LogId::ZERO,
             generation: 1,
+            epoch: 0,
+            local: 0,
+            logged: 0,
+            local_horizon: 0,
             rows: HashMap::default(),
             order: VecDeque::new(),
             capacity: capacity.max(1),
@@ -53,20 +106,29 @@ impl Table {
     /// How far this node has read, and its generation.
     #[must_use]
     pub const fn basis(&self) -> Basis {
-        let position = Position {
-            incarnation: self.incarnation,
-            id: self.watermark,
-        };
         Basis {
-            position,
+            position: self.watermark.position,
+            local: self.local,
             generation: Some(self.generation),
         }
+    }
+
+    /// How far this node has read.
+    #[must_use]
+    pub const fn watermark(&self) -> Watermark {
+        self.watermark
     }
 
     /// Changes whenever a judgement might.
     #[must_use]
     pub const fn generation(&self) -> u64 {
         self.generation
+    }
+
+    /// Changes with every join and every gap.
+    #[must_use]
+    pub const fn epoch(&self) -> u64 {
+        self.epoch
     }
 
     /// How many tags are remembered.
@@ -81,52 +143,197 @@ impl Table {
         self.rows.is_empty()
     }
 
-    /// Applies one record; only then does the watermark move. A record that is already known
-    /// changes nothing.
-    pub fn apply(&mut self, id: LogId, mark: Mark) {
-        if id <= self.watermark {
-            return;
+    /// Gives `mark` the next position and applies it: for a log that lives in this process alone.
+    pub fn apply_next(&mut self, mark: Mark) {
+        let Position { incarnation, id } = self.watermark.position;
+        let id = id.next();
+        self.mark(id, mark);
+        self.watermark = Watermark::new(incarnation, id, 0);
+        self.generation += 1;
+    }
+
+    /// Applies a record that was read from the log if it is the next one; only then does the
+    /// watermark move.
+    pub fn follow(&mut self, logged: &Logged) -> Step {
+        if logged.at.incarnation() != self.watermark.incarnation() {
+            return Step::Gap;
         }
+        if logged.at.id() <= self.watermark.id() {
+            return Step::Known;
+        }
+        if logged.previous != self.watermark.nonce {
+            return Step::Gap;
+        }
+        self.apply(logged);
+        self.watermark = logged.at;
+        Step::Applied
+    }
+
+    /// Applies a record that this node appended itself, wherever it stands. The watermark moves
+    /// only if nothing lies between: says whether the node has read up to the record now.
+    ///
+    /// A record of another incarnation changes nothing.
+    pub fn own(&mut self, logged: &Logged) -> bool {
+        if logged.at.incarnation() != self.watermark.incarnation() {
+            return false;
+        }
+        if logged.at.id() <= self.watermark.id() {
+            return true;
+        }
+        self.apply(logged);
+        let is_next = logged.previous == self.watermark.nonce;
+        if is_next {
+            self.watermark = logged.at;
+        }
+        is_next
+    }
+
+    /// Applies an invalidation that is in no log yet. Returns its place in the node's own order,
+    /// for [`Table::logged`].
+    pub fn local(&mut self, marks: impl IntoIterator<Item = Mark>) -> u64 {
+        self.local += 1;
+        for mark in marks {
+            let row = self.rows.entry(mark.tag).or_default();
+            if mark.soft {
+                row.local_soft = self.local;
+            } else {
+                row.local_hard = self.local;
+            }
+            self.order.push_back((row.newest(), mark.tag));
+            self.shrink();
+        }
+        self.generation += 1;
+        self.local
+    }
+
+    /// Notes that all local invalidations up to `local` are in the log and were applied as such.
+    pub fn logged(&mut self, local: u64) {
+        self.logged = self.logged.max(local);
+    }
+
+    /// Begins to follow the log at `tail`: at the start, and again whenever something may have
+    /// been missed. Everything older is below the horizon from here on; of another life of the
+    /// log nothing is usable at all.
+    pub fn join(&mut self, tail: Watermark) {
+        if tail.incarnation() == self.watermark.incarnation() {
+            for row in self.rows.values_mut() {
+                row.known_from = None;
+            }
+        } else {
+            self.rows.clear();
+            self.order.clear();
+            // The marks are gone, and entries from elsewhere might be older than what is owed.
+            self.local_horizon = self.local;
+        }
+        self.watermark = tail;
+        self.horizon = tail.id();
+        self.epoch += 1;
+        self.generation += 1;
+    }
+
+    /// Lets nothing from elsewhere be used until everything that is owed is in the log: what is
+    /// owed may end it, and no row says so.
+    pub fn block_until_logged(&mut self) {
+        self.local_horizon = self.local;
+        self.generation += 1;
+    }
+
+    /// Takes in what the log remembers of some tags, unless the node joined again since it asked.
+    /// Says whether it did.
+    pub fn learn(&mut self, remembered: &Remembered) -> bool {
+        if remembered.epoch != self.epoch || remembered.incarnation != self.watermark.incarnation()
+        {
+            return false;
+        }
+        for (tag, hard, soft) in &remembered.tags {
+            let row = self.rows.entry(*tag).or_default();
+            row.hard = row.hard.max(*hard);
+            row.soft = row.soft.max(*soft);
+            row.known_from = Some(
+                row.known_from
+                    .map_or(remembered.floor, |from| from.max(remembered.floor)),
+            );
+            self.order.push_back((row.newest(), *tag));
+            self.shrink();
+        }
+        self.generation += 1;
+        true
+    }
+
+    /// Whether what was computed from `at` and carries `tags` may be used.
+    #[must_use]
+    pub fn judge(&self, at: &Basis, tags: &[TagId]) -> Judgement {
+        if at.position.incarnation != self.watermark.incarnation() {
+            return Judgement::Unusable(Reason::Incarnation);
+        }
+        let id = at.position.id;
+        let below = id < self.horizon;
+        if at.local < self.local_horizon || (below && tags.is_empty()) {
+            return Judgement::Unusable(Reason::Horizon);
+        }
+        let mut judgement = Judgement::Fresh;
+        let mut unknown = false;
+        for tag in tags {
+            let row = self.rows.get(tag);
+            unknown |= below && !row.is_some_and(|row| row.reaches(id));
+            let Some(row) = row else { continue };
+            if row.hard > id || row.local_hard > at.local {
+                return Judgement::Unusable(Reason::Invalidated);
+            }
+            if row.soft > id || row.local_soft > at.local {
+                judgement = Judgement::Stale;
+            }
+        }
+        if unknown {
+            return Judgement::Unusable(Reason::Horizon);
+        }
+        judgement
+    }
+
+    /// Judges an entry that another node computed at `position`. The node must have read
+    /// everything that was in the log when the entry was asked for.
+    #[must_use]
+    pub fn judge_remote(&self, position: Position, tags: &[TagId]) -> RemoteJudgement {
+        // Of the node's own order only what is not in the log yet can tell something new.
+        if self.local_horizon > self.logged {
+            return RemoteJudgement::Unusable(Reason::Horizon);
+        }
+        let at = Basis {
+            position,
+            local: self.logged,
+            generation: None,
+        };
+        match self.judge(&at, tags) {
+            Judgement::Fresh => RemoteJudgement::Fresh(Basis {
+                position: position.later(self.watermark.position),
+                ..self.basis()
+            }),
+            Judgement::Stale => RemoteJudgement::Stale(Basis {
+                position,
+                local: self.local,
+                generation: None,
+            }),
+            Judgement::Unusable(Reason::Horizon) => RemoteJudgement::Ask,
+            Judgement::Unusable(reason) => RemoteJudgement::Unusable(reason),
+        }
+    }
+
+    fn apply(&mut self, logged: &Logged) {
+        for mark in logged.record.marks() {
+            self.mark(logged.at.id(), mark);
+        }
+        self.generation += 1;
+    }
+
+    fn mark(&mut self, id: LogId, mark: Mark) {
         let row = self.rows.entry(mark.tag).or_default();
         if mark.soft {
             row.soft = row.soft.max(id);
         } else {
             row.hard = row.hard.max(id);
         }
-        self.order.push_back((id, mark.tag));
+        self.order.push_back((row.newest(), mark.tag));
         self.shrink();
-        self.generation += 1;
-        self.watermark = id;
-    }
-
-    /// Begins another life of the log: nothing known before counts any more.
-    pub fn renew(&mut self, incarnation: Incarnation, watermark: LogId) {
-        let generation = self.generation + 1;
-        *self = Self {
-            generation,
-            ..Self::new(incarnation, watermark, self.capacity)
-        };
-    }
-
-    /// Whether what was computed at `position` and carries `tags` may be used.
-    #[must_use]
-    pub fn judge(&self, position: Position, tags: &[TagId]) -> Judgement {
-        if position.incarnation != self.incarnation {
-            return Judgement::Unusable(Reason::Incarnation);
-        }
-        if position.id < self.horizon {
-            return Judgement::Unusable(Reason::Horizon);
-        }
-        let mut judgement = Judgement::Fresh;
-        for row in tags.iter().filter_map(|tag| self.rows.get(tag)) {
-            if row.hard > position.id {
-                return Judgement::Unusable(Reason::Invalidated);
-            }
-            if row.soft > position.id {
-                judgement = Judgement::Stale;
-            }
-        }
-        judgement
     }
 
     fn shrink(&mut self) {
@@ -134,23 +341,31 @@ impl Table {
             let Some((id, tag)) = self.order.pop_front() else {
                 return;
             };
-            if self.is_current(id, tag) {
-                self.rows.remove(&tag);
+            if self.is_current(id, tag)
+                && let Some(row) = self.rows.remove(&tag)
+            {
                 self.horizon = self.horizon.max(id);
+                let local = row.local_hard.max(row.local_soft);
+                self.local_horizon = self.local_horizon.max(local);
             }
         }
         // A tag that is marked over and over leaves its earlier places behind.
         if self.order.len() > 2 * self.rows.len() + 64 {
             let mut order = std::mem::take(&mut self.order);
-            order.retain(|(id, tag)| self.is_current(*id, *tag));
-            self.order = order;
+            let mut seen = std::collections::HashSet::with_capacity(self.rows.len());
+            // The last place of a row is the one that counts.
+            let mut kept: VecDeque<_> = VecDeque::with_capacity(self.rows.len());
+            while let Some((id, tag)) = order.pop_back() {
+                if self.is_current(id, tag) && seen.insert(tag) {
+                    kept.push_front((id, tag));
+                }
+            }
+            self.order = kept;
         }
     }
 
     fn is_current(&self, id: LogId, tag: TagId) -> bool {
-        self.rows
-            .get(&tag)
-            .is_some_and(|row| row.hard.max(row.soft) == id)
+        self.rows.get(&tag).is_some_and(|row| row.newest() == id)
     }
 }
 
@@ -158,6 +373,20 @@ impl Table {
 struct Row {
     hard: LogId,
     soft: LogId,
+    /// From this position on the row is complete, even below the horizon.
+    known_from: Option<LogId>,
+    local_hard: u64,
+    local_soft: u64,
+}
+
+impl Row {
+    fn newest(&self) -> LogId {
+        self.hard.max(self.soft)
+    }
+
+    fn reaches(&self, id: LogId) -> bool {
+        self.known_from.is_some_and(|from| from <= id)
+    }
 }
 
 /// Tag ids are digests already: their low half is the hash.
@@ -199,23 +428,26 @@ mod tests {
         }
     }
 
-    fn at(sequence: u64) -> Position {
-        Position {
-            incarnation: LIFE,
-            id: id(sequence),
+    fn at(sequence: u64) -> Basis {
+        Basis {
+            position: Position {
+                incarnation: LIFE,
+                id: id(sequence),
+            },
+            local: 0,
+            generation: None,
         }
     }
 
     fn table(capacity: usize, marks: &[(u64, u128, bool)]) -> Table {
-        let mut table = Table::new(LIFE, LogId::ZERO, capacity);
+        let mut table = Table::new(LIFE, capacity);
         for (sequence, tag, soft) in marks {
-            table.apply(
-                id(*sequence),
-                Mark {
-                    tag: TagId(*tag),
-                    soft: *soft,
-                },
-            );
+            let mark = Mark {
+                tag: TagId(*tag),
+                soft: *soft,
+            };
+            table.apply_next(mark);
+            assert_eq!(table.watermark().id(), id(*sequence));
         }
         table
     }
@@ -223,7 +455,7 @@ mod tests {
     #[track_caller]
     fn check(marks: &[(u64, u128, bool)], position: u64, tags: &[u128], expected: Judgement) {
         let tags: Vec<_> = tags.iter().copied().map(TagId).collect();
-        assert_eq!(table(100, marks).judge(at(position), &tags), expected);
+        assert_eq!(table(100, marks).judge(&at(position), &tags), expected);
     }
 
     const INVALIDATED: Judgement = Judgement::Unusable(Reason::Invalidated);
@@ -248,9 +480,9 @@ mod tests {
     fn another_incarnation_is_never_usable() {
         let mut table = table(100, &[]);
         let before = table.generation();
-        table.renew(Incarnation::from_random(8), LogId::ZERO);
+        table.join(Watermark::new(Incarnation::from_random(8), LogId::ZERO, 0));
         assert_eq!(
-            table.judge(at(0), &[]),
+            table.judge(&at(0), &[]),
             Judgement::Unusable(Reason::Incarnation)
         );
         assert!(table.generation() > before);
@@ -264,11 +496,11 @@ mod tests {
         );
         assert_eq!(table.len(), 2);
         assert_eq!(
-            table.judge(at(1), &[TagId(2)]),
+            table.judge(&at(1), &[TagId(2)]),
             Judgement::Unusable(Reason::Horizon)
         );
-        assert_eq!(table.judge(at(2), &[TagId(2)]), Judgement::Fresh);
-        assert_eq!(table.judge(at(2), &[TagId(1)]), INVALIDATED);
+        assert_eq!(table.judge(&at(2), &[TagId(2)]), Judgement::Fresh);
+        assert_eq!(table.judge(&at(2), &[TagId(1)]), INVALIDATED);
     }
 
     #[test]
@@ -296,14 +528,14 @@ mod tests {
             let later = |soft: bool| history.iter()
                 .any(|(n, tag, s)| *n > position && *s == soft && tags.contains(tag));
             let ids: Vec<_> = tags.iter().copied().map(TagId).collect();
-            match table(capacity, &history).judge(at(position), &ids) {
+            match table(capacity, &history).judge(&at(position), &ids) {
                 Judgement::Fresh => prop_assert!(!later(false) && !later(true)),
                 Judgement::Stale => prop_assert!(!later(false)),
                 Judgement::Unusable(_) => {}
             }
             if history.len() <= capacity {
                 prop_assert_eq!(
-                    table(capacity, &history).judge(at(position), &ids),
+                    table(capacity, &history).judge(&at(position), &ids),
                     if later(false) { INVALIDATED } else if later(true) { Judgement::Stale }
                     else { Judgement::Fresh }
                 );

@@ -21,6 +21,19 @@ pub enum TagKind {
 }
 
 impl TagKind {
+    /// The kind of a number that left the process.
+    #[must_use]
+    pub const fn from_number(number: u8) -> Option<Self> {
+        Some(match number {
+            1 => Self::Tag,
+            2 => Self::Subtree,
+            3 => Self::Cache,
+            4 => Self::Uri,
+            5 => Self::Group,
+            _ => return None,
+        })
+    }
+
     /// The name used in metrics and the admin API.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -70,9 +83,13 @@ impl Tag {
         &self.name
     }
 
-    /// The tag's number within this process.
+    pub(crate) fn shared_name(&self) -> Arc<str> {
+        Arc::clone(&self.name)
+    }
+
+    /// The tag's number in one log.
     #[must_use]
-    pub fn id(&self, hasher: &Hasher128) -> TagId {
+    pub fn id(&self, hasher: &TagHasher) -> TagId {
         TagId::of(hasher, self.kind, self.name.as_bytes())
     }
 }
@@ -89,6 +106,34 @@ impl<T: Into<Arc<str>>> From<T> for Tag {
     }
 }
 
+/// Numbers the tags of one log.
+///
+/// Within a process the key is random and the function fast. A log that several processes follow
+/// needs a number that all of them find: BLAKE3 under a key that follows from the namespace.
+#[derive(Clone, Debug)]
+pub struct TagHasher(Numbers);
+
+#[derive(Clone, Debug)]
+enum Numbers {
+    Local(Hasher128),
+    Shared(Box<[u8; 32]>),
+}
+
+impl TagHasher {
+    /// Numbers for this process alone.
+    #[must_use]
+    pub fn local() -> Self {
+        Self(Numbers::Local(Hasher128::new()))
+    }
+
+    /// Numbers that every process finds that follows the log of `namespace`.
+    #[must_use]
+    pub fn shared(namespace: &str) -> Self {
+        let key = blake3::derive_key("pitlane 2026 tag numbers", namespace.as_bytes());
+        Self(Numbers::Shared(Box::new(key)))
+    }
+}
+
 /// A tag as the table knows it: a keyed 128-bit digest of its kind and name. Should two names
 /// ever share one, an invalidation reaches too far, which costs a miss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -97,9 +142,21 @@ pub struct TagId(pub(crate) u128);
 impl TagId {
     /// The number of a name, without building a [`Tag`].
     #[must_use]
-    pub fn of(hasher: &Hasher128, kind: TagKind, name: &[u8]) -> Self {
-        let Digest(id) = hasher.digest_bytes(kind as u8, name);
-        Self(id)
+    pub fn of(hasher: &TagHasher, kind: TagKind, name: &[u8]) -> Self {
+        match &hasher.0 {
+            Numbers::Local(hasher) => {
+                let Digest(id) = hasher.digest_bytes(kind as u8, name);
+                Self(id)
+            }
+            Numbers::Shared(key) => {
+                let mut hasher = blake3::Hasher::new_keyed(key);
+                hasher.update(&[kind as u8]);
+                hasher.update(name);
+                let mut id = [0; 16];
+                hasher.finalize_xof().fill(&mut id);
+                Self::from_bytes(id)
+            }
+        }
     }
 
     /// The number in the form in which it leaves the process.
@@ -130,9 +187,34 @@ mod tests {
 
     #[test]
     fn the_same_name_of_two_kinds_has_two_ids() {
-        let hasher = Hasher128::new();
-        let api = Tag::new("api").id(&hasher);
-        assert_ne!(api, Tag::of(TagKind::Cache, "api").id(&hasher));
-        assert_eq!(api, Tag::from("api").id(&hasher));
+        for hasher in [TagHasher::local(), TagHasher::shared("site")] {
+            let api = Tag::new("api").id(&hasher);
+            assert_ne!(api, Tag::of(TagKind::Cache, "api").id(&hasher));
+            assert_eq!(api, Tag::from("api").id(&hasher));
+        }
+    }
+
+    #[test]
+    fn every_process_finds_the_shared_number_and_no_other_namespace_does() {
+        let id = |namespace| Tag::new("api").id(&TagHasher::shared(namespace));
+        assert_eq!(id("site"), id("site"));
+        assert_ne!(id("site"), id("other"));
+        assert_ne!(
+            Tag::new("api").id(&TagHasher::local()),
+            Tag::new("api").id(&TagHasher::local())
+        );
+    }
+
+    #[test]
+    fn every_kind_has_its_number() {
+        for number in 0..=u8::MAX {
+            if let Some(kind) = TagKind::from_number(number) {
+                assert_eq!(kind as u8, number);
+            }
+        }
+        assert_eq!(
+            TagKind::from_number(TagKind::Group as u8),
+            Some(TagKind::Group)
+        );
     }
 }

@@ -205,7 +205,7 @@ impl World {
 
     fn join(&self, basis: Basis, guards: Guards) -> Joined<Arc<Entry>, Basis> {
         self.flights.join(KEY, basis, |began| {
-            let (judgement, _) = self.log.judge(began.position, &[self.key_tag]);
+            let (judgement, _) = self.log.judge(began, &[self.key_tag]);
             !guards.judge_flight || judgement == Judgement::Fresh
         })
     }

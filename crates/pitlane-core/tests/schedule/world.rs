@@ -170,7 +170,7 @@ impl World {
         let asked = Cell::new(None);
         let joined = self.flights.join(digest(key), basis, |began| {
             assert_eq!(Some(*began), current.map(|flight| self.board.basis(flight)));
-            let (judgement, _) = self.log.judge(began.position, &[self.tag_id(key)]);
+            let (judgement, _) = self.log.judge(began, &[self.tag_id(key)]);
             asked.set(Some(judgement == Judgement::Fresh));
             judgement == Judgement::Fresh
         });
@@ -361,7 +361,7 @@ impl World {
     }
 
     fn tag_id(&self, tag: usize) -> TagId {
-        self.tags[tag].id(self.log.hasher())
+        self.tags[tag].id(self.log.tags())
     }
 
     fn is_awake(&self, slot: Slot) -> bool {

@@ -96,7 +96,7 @@ pub fn depend_on<T: Into<Tag>>(cache: &super::Cache, tags: impl IntoIterator<Ite
     };
     for tag in tags {
         let tag = tag.into();
-        let id = tag.id(cache.shared().log.hasher());
+        let id = tag.id(cache.shared().log.tags());
         dependencies.tag(tag, id);
     }
 }

@@ -52,7 +52,7 @@ impl Shared {
     /// something with these `tags`.
     pub(crate) fn is_current(&self, basis: &Basis, tags: &[pitlane_core::TagId]) -> bool {
         use pitlane_core::Judgement::Unusable;
-        !matches!(self.log.judge(basis.position, tags).0, Unusable(_))
+        !matches!(self.log.judge(basis, tags).0, Unusable(_))
     }
 
     /// Spawns bounded background work; `false` when there is no runtime or too much of it runs.

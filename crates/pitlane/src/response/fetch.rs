@@ -111,7 +111,7 @@ impl<S, Q> Call<S, Q> {
         let target = Target::of(&self.uri, Host::of(self.request.headers()));
         let mut tags = target.map_or_else(Vec::new, |target| target.implied_tags(cache, &self.uri));
         if let Some(user) = &self.ask.user {
-            tags.push(user_tag(user).id(cache.shared().log.hasher()));
+            tags.push(user_tag(user).id(cache.shared().log.tags()));
         }
         tags
     }

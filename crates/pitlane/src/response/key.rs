@@ -109,7 +109,7 @@ impl Target {
         let log = &cache.shared().log;
         let mut name = self.site.clone();
         write_target(&mut name, uri);
-        let mut ids = vec![cache.tag_id(), TagId::of(log.hasher(), TagKind::Uri, &name)];
+        let mut ids = vec![cache.tag_id(), TagId::of(log.tags(), TagKind::Uri, &name)];
         let mut key = Key::new(String::from_utf8_lossy(&self.site));
         ids.push(log.tag_id(TagKind::Subtree, key.path()));
         for segment in segments(uri) {
@@ -126,7 +126,7 @@ pub(crate) fn uri_tag(cache: &Cache, uri: &Uri, headers: &HeaderMap) -> Option<T
     with_buffer(|name| {
         write_site(name, uri, Host::of(headers))?;
         write_target(name, uri);
-        Some(TagId::of(cache.shared().log.hasher(), TagKind::Uri, name))
+        Some(TagId::of(cache.shared().log.tags(), TagKind::Uri, name))
     })
 }
 
