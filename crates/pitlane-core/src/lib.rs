@@ -4,6 +4,9 @@
 //! concurrent state machine ([`Log`], [`Flights`]) whose transitions are decided under one lock,
 //! so that models can explore all of them. Time is always an argument.
 
+mod breaker;
+pub mod codec;
+mod compress;
 mod entry;
 mod flight;
 mod hash;
@@ -23,6 +26,9 @@ mod time;
 mod uplink;
 mod watermark;
 
+pub use breaker::{
+    Breaker, BreakerRules, BreakerSnapshot, BreakerState, CallOutcome, Permit, Refused,
+};
 pub use entry::{Meta, TagSet};
 pub use flight::{Flights, Followed, Follower, Joined, Leader};
 pub use hash::{Digest, Hasher128};
