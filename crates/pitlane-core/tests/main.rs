@@ -2,4 +2,5 @@
 #![cfg(not(loom))]
 #![expect(clippy::indexing_slicing, reason = "a test may fail")]
 
+mod codec;
 mod schedule;
