@@ -3,12 +3,14 @@
 
 mod client;
 mod origin;
+mod proxy;
 mod redis;
 mod server;
 mod steps;
 
 pub use client::{Answer, Client, Protocol, get, status_of};
 pub use origin::{Gate, Origin, Reply, ReplyBody};
+pub use proxy::{Fault, FaultProxy};
 pub use redis::{RedisCli, RedisReply, RedisServer, RedisServerBuilder};
 pub use server::Server;
 pub use steps::Steps;

@@ -10,19 +10,10 @@ use std::{
 
 use pitlane_testkit::{RedisCli, RedisReply, RedisServer};
 
+use crate::wait_until;
+
 fn simple(text: &str) -> RedisReply {
     RedisReply::Simple(text.to_owned())
-}
-
-#[track_caller]
-fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    for _ in 0..2000 {
-        if is_so() {
-            return;
-        }
-        thread::sleep(Duration::from_millis(5));
-    }
-    panic!("not within 10 seconds: {what}");
 }
 
 fn exists(pid: u32) -> bool {
@@ -153,9 +144,9 @@ fn data_survives_a_restart_only_if_it_is_appended() {
 fn a_restart_does_not_wait_for_a_server_that_loads_unless_asked() {
     let server = RedisServer::builder()
         .append_only()
-        .config("key-load-delay", "200")
+        .config("key-load-delay", "500")
         .start();
-    let fill = "for i = 1, 5000 do redis.call('SET', 'key' .. i, string.rep('x', 100)) end";
+    let fill = "for i = 1, 20000 do redis.call('SET', 'key' .. i, string.rep('x', 100)) end";
     server.run(&["EVAL", fill, "0"]);
     server.begin_restart();
     wait_until("an answer while loading", || {
@@ -163,8 +154,9 @@ fn a_restart_does_not_wait_for_a_server_that_loads_unless_asked() {
         cli.and_then(|mut cli| cli.run(&["GET", "key1"]))
             .is_ok_and(|reply| reply.is_error("LOADING"))
     });
+    server.run(&["CONFIG", "SET", "key-load-delay", "0"]);
     server.wait_until_ready();
-    assert_eq!(server.run(&["DBSIZE"]).integer(), 5000);
+    assert_eq!(server.run(&["DBSIZE"]).integer(), 20_000);
 }
 
 #[test]
