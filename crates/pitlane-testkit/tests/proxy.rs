@@ -1,5 +1,5 @@
 use std::{
-    io::{ErrorKind, Read, Write},
+    io::{self, ErrorKind, Read, Write},
     net::{TcpListener, TcpStream},
     thread,
     time::{Duration, Instant},
@@ -20,11 +20,13 @@ async fn both() -> (RedisServer, FaultProxy) {
 
 /// A client that knows no protocol.
 fn raw(proxy: &FaultProxy) -> TcpStream {
-    let stream = TcpStream::connect(proxy.address()).unwrap();
-    stream
-        .set_read_timeout(Some(Duration::from_secs(10)))
-        .unwrap();
-    stream
+    try_raw(proxy).unwrap()
+}
+
+fn try_raw(proxy: &FaultProxy) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(proxy.address())?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    Ok(stream)
 }
 
 fn cli(proxy: &FaultProxy) -> RedisCli {
@@ -142,15 +144,25 @@ async fn a_throttle_of_nothing_is_refused() {
 #[tokio::test]
 async fn each_connection_is_cut_after_exactly_so_many_bytes() {
     let (_server, proxy) = both().await;
-    for most in [0, 1, 6, 7, 8, 20] {
+    // The last rows end with a reply: the cut doesn't wait for the next one.
+    for (most, commands) in [
+        (0, 1),
+        (1, 1),
+        (6, 3),
+        (7, 3),
+        (8, 3),
+        (20, 3),
+        (7, 1),
+        (14, 2),
+    ] {
         let mut before = raw(&proxy);
         before.write_all(b"PING\r\n").unwrap();
         assert_pong(&mut before);
         proxy.set(Fault::CutAfter(most));
         for client in [&mut before, &mut raw(&proxy)] {
-            client.write_all(b"PING\r\nPING\r\nPING\r\n").unwrap();
+            client.write_all(&b"PING\r\n".repeat(commands)).unwrap();
             let (bytes, _) = read_to_end(client);
-            assert_eq!(bytes, b"+PONG\r\n+PONG\r\n+PONG\r\n"[..most]);
+            assert_eq!(bytes, b"+PONG\r\n".repeat(commands)[..most]);
         }
         proxy.set(Fault::Pass);
     }
@@ -187,6 +199,12 @@ async fn a_black_hole_keeps_connections_and_what_they_sent() {
     proxy.set(Fault::Pass);
     assert_pong(&mut before);
     assert_pong(&mut during);
+
+    proxy.set(Fault::Blackhole);
+    server.kill();
+    assert_nothing_comes(&mut before);
+    proxy.set(Fault::Pass);
+    assert_eq!(read_to_end(&mut before), (Vec::new(), false));
 }
 
 #[tokio::test]
@@ -252,7 +270,7 @@ async fn refusing_and_resetting_end_old_and_new_connections() {
             "{fault:?}, old"
         );
         // A reset may come before the connection is known to be open.
-        match TcpStream::connect(proxy.address()) {
+        match try_raw(&proxy) {
             Ok(mut during) => assert_eq!(read_to_end(&mut during), (Vec::new(), resets)),
             Err(error) => assert!(resets && error.kind() == ErrorKind::ConnectionReset),
         }

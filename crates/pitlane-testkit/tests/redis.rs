@@ -1,6 +1,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader, ErrorKind, Read, Write},
+    net::TcpListener,
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -276,6 +277,23 @@ fn a_server_that_does_not_start_says_why() {
     let panic = thread::spawn(|| builder.start()).join().unwrap_err();
     let message = panic.downcast_ref::<String>().unwrap();
     assert!(message.contains("no-such-setting"), "{message}");
+}
+
+#[test]
+fn an_answer_from_another_process_on_the_port_is_not_taken_for_the_servers() {
+    let server = RedisServer::start();
+    server.kill();
+    let stranger = TcpListener::bind(server.address()).unwrap();
+    thread::spawn(move || {
+        for client in stranger.incoming() {
+            let mut client = client.unwrap();
+            // The client hangs up when it has read enough.
+            while client.write_all(b"+PONG\r\n").is_ok() {}
+        }
+    });
+    let panic = thread::spawn(move || server.restart()).join().unwrap_err();
+    let message = panic.downcast_ref::<String>().unwrap();
+    assert!(message.contains("already in use"), "{message}");
 }
 
 #[test]
