@@ -32,9 +32,10 @@ const ATTEMPTS: usize = 20;
 /// All its methods block: for milliseconds, and until the server has done what was asked.
 pub struct RedisServer {
     settings: RedisServerBuilder,
-    port: Port,
     folder: PathBuf,
     process: Mutex<Process>,
+    // Last: the port is given up when the process is gone.
+    port: Port,
 }
 
 /// How a [`RedisServer`] is to be started.
@@ -225,7 +226,7 @@ impl RedisServer {
         }
     }
 
-    /// The process holds no lock for longer than a method, so a panicked test leaves it whole.
+    /// A test that failed while it held the lock leaves a process that can still be killed.
     fn process(&self) -> MutexGuard<'_, Process> {
         self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -418,7 +419,7 @@ fn new_folder() -> io::Result<PathBuf> {
     folder.canonicalize()
 }
 
-/// The keys of each hasher are random.
+/// Random enough for names: each hasher has a random key.
 fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }
