@@ -60,6 +60,12 @@ impl TagSet {
         }
     }
 
+    /// A set as it came back from outside: `ids` holds the numbers of `names` too.
+    #[must_use]
+    pub const fn of_parts(ids: Box<[TagId]>, names: Box<[Tag]>) -> Self {
+        Self { ids, names }
+    }
+
     /// The numbers of all tags.
     #[must_use]
     pub fn ids(&self) -> &[TagId] {

@@ -86,6 +86,8 @@ reasons! {
     StaleIfError = "stale-if-error",
     /// Another request was computing the same answer, and this one waited for it.
     Collapsed = "collapsed",
+    /// A fresh entry was found in Redis, where another request or another node had put it.
+    Remote = "remote",
     /// The answer was stored.
     Stored = "stored",
 
@@ -105,6 +107,8 @@ reasons! {
     Horizon = "horizon",
     /// An earlier answer for this key could not be stored, so requests for it do not wait for one another.
     HitForMiss = "hit-for-miss",
+    /// The cache is strict, and the invalidation log did not confirm what is stored.
+    Unconfirmed = "unconfirmed",
     /// A HEAD request found nothing stored; its answer has no body to store.
     HeadMiss = "head-miss",
 

@@ -70,7 +70,8 @@ impl Caches {
     ///
     /// # Errors
     ///
-    /// None without Redis; a caller must be ready for them all the same.
+    /// None today: trouble with Redis is [`Invalidated::Queued`]. A caller must be ready for them
+    /// all the same.
     pub async fn invalidate<T: Into<Tag>>(
         &self,
         tags: impl IntoIterator<Item = T>,
@@ -83,12 +84,8 @@ impl Caches {
     /// # Errors
     ///
     /// As [`Caches::invalidate`].
-    #[expect(
-        clippy::unused_async,
-        reason = "with a log outside the process this waits for it"
-    )]
     pub async fn publish(&self, invalidation: Invalidation) -> Result<Invalidated, Error> {
-        Ok(self.shared.invalidate(&invalidation))
+        Ok(self.shared.invalidate(invalidation).await)
     }
 
     /// States, before a write is committed, what it will invalidate. See [`Owed`].
@@ -232,7 +229,7 @@ impl CachesBuilder {
                 return Err(Error::new(ErrorKind::Configuration, message));
             }
         };
-        let shared = Arc::new(Shared::new(self.clock.clone().unwrap_or_default()));
+        let shared = Arc::new(Shared::alone(self.clock.clone().unwrap_or_default()));
         let mut caches = BTreeMap::new();
         for (number, (name, settings)) in (0..).zip(&self.caches) {
             let memory = match (settings.memory, &common) {
@@ -247,6 +244,7 @@ impl CachesBuilder {
                 number,
                 settings: settings.clone(),
                 memory,
+                remote: None,
                 shared: Arc::clone(&shared),
                 stats: Stats::new(),
             };

@@ -70,6 +70,7 @@ impl From<Table> for Settings {
             stale_if_error: span(table.stale_if_error),
             memory: table.memory.map(|size| size.0),
             version: table.version,
+            ..Self::default()
         }
     }
 }
@@ -138,6 +139,7 @@ mod tests {
             stale_if_error: None,
             memory: Some(16 << 20),
             version: 2,
+            ..Settings::default()
         };
         assert_eq!(file.caches.get("api"), Some(&api));
         assert_eq!(file.caches.get("default"), Some(&Settings::default()));

@@ -2,14 +2,14 @@ use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use pitlane_core::{
-    Basis, Dependencies, Digest, Followed, Joined, Key, Meta, Tag, TagId, TagKind, TagSet,
+    Basis, Followed, Joined, Key, Meta, Tag, TagId, TagKind, TagSet,
     Timestamp,
 };
 use pitlane_policy::Freshness;
 use tokio::time::timeout;
 
 use super::{
-    Cache, Scope,
+    Budget, Cache, Coherence, Place, Scope, Work,
     entry::{Entry, Payload, Slot, Usable},
     shared::{Flown, Lead},
 };
@@ -36,6 +36,17 @@ pub enum Claim {
 pub struct Value {
     bytes: Bytes,
     stale: bool,
+    tier: Option<Tier>,
+}
+
+/// Where a value was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Tier {
+    /// In this process.
+    Memory,
+    /// In Redis.
+    Remote,
 }
 
 impl Value {
@@ -43,6 +54,12 @@ impl Value {
     #[must_use]
     pub const fn bytes(&self) -> &Bytes {
         &self.bytes
+    }
+
+    /// Where it was found; `None` for a value that was computed just now.
+    #[must_use]
+    pub const fn tier(&self) -> Option<Tier> {
+        self.tier
     }
 
     /// Whether it is past its lifetime or softly invalidated, within the stale window.
@@ -58,7 +75,26 @@ impl Cache {
     /// The current [`Scope`] notes that it was used.
     #[must_use]
     pub fn get(&self, key: &Key) -> Option<Value> {
-        self.peek(&Place::of(self, key)).map(Found::take)
+        if self.must_confirm() {
+            return None;
+        }
+        self.peek(&Wanted::of(self, key).place).map(Found::take)
+    }
+
+    /// A usable value from memory or from Redis.
+    ///
+    /// The current [`Scope`] notes that it was used. Trouble with Redis is a miss.
+    pub async fn read(&self, key: &Key) -> Option<Value> {
+        let place = Wanted::of(self, key).place;
+        let budget = self.budget();
+        if self.confirm(&budget).await
+            && let Some(found) = self.peek(&place).filter(|found| !found.stale)
+        {
+            return Some(found.take());
+        }
+        let slot = self.pull(&place, &budget).await;
+        slot.and_then(|slot| self.usable(&place, slot, Tier::Remote))
+            .map(Found::take)
     }
 
     /// A usable value, or the right to compute it.
@@ -70,17 +106,22 @@ impl Cache {
     ///
     /// Needs a tokio runtime with its timer enabled.
     pub async fn claim(&self, key: &Key) -> Claim {
-        let place = Place::of(self, key);
+        let wanted = Wanted::of(self, key);
+        let budget = self.budget();
         for _ in 0..MAX_ROUNDS {
-            let found = self.peek(&place);
+            let found = if self.confirm(&budget).await {
+                self.peek(&wanted.place)
+            } else {
+                None
+            };
             let found = match found {
                 Some(found) if !found.stale => return Claim::Hit(found.take()),
                 found => found,
             };
             let flights = &self.shared().flights;
-            let current = |basis: &Basis| self.shared().is_current(basis, &place.tags);
-            let follower = match flights.join(place.digest, self.basis(), current) {
-                Joined::Lead(lead) => return self.lead(place, Some(lead)),
+            let current = |basis: &Basis| self.shared().is_current(basis, &wanted.tags);
+            let follower = match flights.join(wanted.place.digest, self.basis(), current) {
+                Joined::Lead(lead) => return self.lead(wanted, Some(lead), &budget).await,
                 Joined::Follow(follower) => follower,
             };
             if let Some(stale) = found {
@@ -90,18 +131,27 @@ impl Cache {
                 break;
             };
             match followed {
-                Followed::Lead(lead) => return self.lead(place, Some(lead)),
+                Followed::Lead(lead) => return self.lead(wanted, Some(lead), &budget).await,
                 Followed::Released => break,
                 Followed::Landed(_) => {}
             }
         }
-        self.lead(place, None)
+        self.lead(wanted, None, &budget).await
     }
 
     /// Looks once more, because the flight before may have landed just now, and then lets the
     /// caller compute.
-    fn lead(&self, place: Place, lead: Option<Lead>) -> Claim {
-        if let Some(found) = self.peek(&place).filter(|found| !found.stale) {
+    async fn lead(&self, wanted: Wanted, lead: Option<Lead>, budget: &Budget) -> Claim {
+        let mut found = None;
+        if !self.must_confirm() {
+            found = self.peek(&wanted.place).filter(|found| !found.stale);
+        }
+        if found.is_none()
+            && let Some(slot) = self.pull(&wanted.place, budget).await
+        {
+            found = self.usable(&wanted.place, slot, Tier::Remote).filter(|found| !found.stale);
+        }
+        if let Some(found) = found {
             if let Some(lead) = lead {
                 lead.land(Flown::Entry(Arc::clone(&found.entry)));
             }
@@ -111,19 +161,37 @@ impl Cache {
         if let Some(lead) = &lead {
             lead.rebase(basis);
         }
-        let (scope, dependencies) = Scope::begin(basis);
+        let (scope, dependencies) = Scope::begin(basis, Some(budget.clone()));
         let outer = Scope::current();
         let began = self.shared().clock.now();
         let cache = self.clone();
         Claim::Fill(Fill {
             cache,
-            place,
+            wanted,
             lead,
             scope,
             dependencies,
             outer,
             began,
         })
+    }
+
+    /// What the request that runs here may still lose to Redis.
+    pub(crate) fn budget(&self) -> Budget {
+        Scope::current()
+            .budget()
+            .unwrap_or_else(|| Budget::new(self.shared().budget))
+    }
+
+    /// Whether a hit in memory counts only once the log has confirmed it.
+    pub(crate) fn must_confirm(&self) -> bool {
+        self.settings().coherence == Coherence::Strict && self.shared().uplink.is_some()
+    }
+
+    /// Brings the node's log up to date where hits have to be confirmed. Says whether what is in
+    /// memory may be used.
+    pub(crate) async fn confirm(&self, budget: &Budget) -> bool {
+        !self.must_confirm() || self.shared().confirm(budget).await
     }
 
     /// The position of a computation that begins now: the log's, or the older one of the
@@ -135,7 +203,11 @@ impl Cache {
     }
 
     fn peek(&self, place: &Place) -> Option<Found> {
-        let Slot::Entry(entry) = self.tier().get(place.digest)? else {
+        self.usable(place, self.tier().get(place.digest)?, Tier::Memory)
+    }
+
+    fn usable(&self, place: &Place, slot: Slot, tier: Tier) -> Option<Found> {
+        let Slot::Entry(entry) = slot else {
             return None;
         };
         if *entry.key != *place.key {
@@ -154,6 +226,7 @@ impl Cache {
             entry,
             bytes,
             stale,
+            tier,
         })
     }
 }
@@ -163,6 +236,7 @@ struct Found {
     entry: Arc<Entry>,
     bytes: Bytes,
     stale: bool,
+    tier: Tier,
 }
 
 impl Found {
@@ -172,31 +246,27 @@ impl Found {
         Value {
             bytes: self.bytes,
             stale: self.stale,
+            tier: Some(self.tier),
         }
     }
 }
 
 /// Where a value is stored and what invalidates it.
-struct Place {
-    key: Box<[u8]>,
-    digest: Digest,
+struct Wanted {
+    place: Place,
     tags: Vec<TagId>,
 }
 
-impl Place {
+impl Wanted {
     fn of(cache: &Cache, key: &Key) -> Self {
         let log = &cache.shared().log;
         let bytes = [&cache.key_prefix()[..], b"v", key.as_str().as_bytes()].concat();
-        let digest = log.hasher().digest_bytes(0, &bytes);
         let ancestors = key
             .ancestors()
             .map(|path| log.tag_id(TagKind::Subtree, path));
         let tags = ancestors.chain([cache.tag_id()]).collect();
-        Self {
-            key: bytes.into(),
-            digest,
-            tags,
-        }
+        let place = Place::new(cache, bytes);
+        Self { place, tags }
     }
 }
 
@@ -204,10 +274,10 @@ impl Place {
 #[must_use = "dropping a fill hands its work on"]
 pub struct Fill {
     cache: Cache,
-    place: Place,
+    wanted: Wanted,
     lead: Option<Lead>,
     scope: Scope,
-    dependencies: Arc<Dependencies>,
+    dependencies: Arc<Work>,
     outer: Scope,
     began: Timestamp,
 }
@@ -242,14 +312,14 @@ impl Fill {
             .into_iter()
             .chain(tags.into_iter().map(Into::into));
         let implied: Vec<TagId> = self
-            .place
+            .wanted
             .tags
             .iter()
             .chain(&gathered.ids)
             .copied()
             .collect();
         let entry = Arc::new(Entry {
-            key: self.place.key.clone(),
+            key: self.wanted.place.key.as_slice().into(),
             meta: Meta {
                 stored_at: now,
                 cost: now.since(self.began),
@@ -269,7 +339,8 @@ impl Fill {
         } else {
             self.cache
                 .tier()
-                .insert(self.place.digest, Slot::Entry(Arc::clone(&entry)));
+                .insert(self.wanted.place.digest, Slot::Entry(Arc::clone(&entry)));
+            self.cache.push(&self.wanted.place, &entry);
             if let Some(lead) = lead {
                 lead.land(Flown::Entry(entry));
             }
@@ -277,6 +348,7 @@ impl Fill {
         Value {
             bytes,
             stale: gathered.stale,
+            tier: None,
         }
     }
 

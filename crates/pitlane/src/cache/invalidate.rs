@@ -1,6 +1,6 @@
 use std::{fmt, mem, sync::Arc};
 
-use pitlane_core::{Key, Position, Tag, TagKind};
+use pitlane_core::{Key, Position, Record, Tag, TagKind};
 
 use super::shared::Shared;
 use crate::{
@@ -18,8 +18,9 @@ pub enum Invalidated {
         /// Where it stands in the log.
         position: Position,
     },
-    /// It holds on this node at once and is owed to the others: the log can't be reached. The
-    /// queue is memory, so a crash of this process loses it.
+    /// It holds on this node at once and is owed to the others: the log can't be reached, or did
+    /// not answer in time. The queue is memory: [`Caches::shutdown`](super::Caches::shutdown)
+    /// drains it, and a crash of this process loses it.
     Queued,
 }
 
@@ -115,10 +116,34 @@ fn no_url(url: &str) -> Error {
 }
 
 impl Shared {
-    /// Appends and applies at once. It does not wait: an owed invalidation is made in `Drop`.
-    pub(crate) fn invalidate(&self, invalidation: &Invalidation) -> Invalidated {
-        let position = self.log.invalidate(&invalidation.tags, invalidation.soft);
-        Invalidated::Applied { position }
+    /// Appends to the log, and applies here before it returns.
+    pub(crate) async fn invalidate(&self, invalidation: Invalidation) -> Invalidated {
+        let Invalidation { tags, soft } = &invalidation;
+        let Some(uplink) = &self.uplink else {
+            let position = self.log.invalidate(tags, *soft);
+            return Invalidated::Applied { position };
+        };
+        if tags.is_empty() {
+            let position = self.log.basis().position;
+            return Invalidated::Applied { position };
+        }
+        let record = Record::of(self.log.tags(), tags, *soft);
+        match uplink.append(record).await {
+            Some(position) => Invalidated::Applied { position },
+            None => Invalidated::Queued,
+        }
+    }
+
+    /// Applies here at once, and appends as soon as possible. It does not wait: an owed
+    /// invalidation is made in `Drop`.
+    pub(crate) fn owe(&self, invalidation: &Invalidation) {
+        let Invalidation { tags, soft } = invalidation;
+        match &self.uplink {
+            Some(uplink) => uplink.owe(Record::of(self.log.tags(), tags, *soft)),
+            None => {
+                self.log.invalidate(tags, *soft);
+            }
+        }
     }
 }
 
@@ -157,14 +182,11 @@ impl Owed {
     ///
     /// # Errors
     ///
-    /// None without Redis; a caller must be ready for them all the same.
-    #[expect(
-        clippy::unused_async,
-        reason = "with a log outside the process this waits for it"
-    )]
+    /// None today: trouble with Redis is [`Invalidated::Queued`]. A caller must be ready for them
+    /// all the same.
     pub async fn publish(mut self) -> Result<Invalidated, Error> {
         let invalidation = mem::take(&mut self.invalidation);
-        Ok(self.shared.invalidate(&invalidation))
+        Ok(self.shared.invalidate(invalidation).await)
     }
 
     /// Nothing was written.
@@ -176,7 +198,7 @@ impl Owed {
 impl Drop for Owed {
     fn drop(&mut self) {
         if !self.invalidation.is_empty() {
-            let _ = self.shared.invalidate(&self.invalidation);
+            self.shared.owe(&self.invalidation);
         }
     }
 }

@@ -18,9 +18,24 @@ pub(crate) struct Memory {
     tier: sync::Cache<Digest, Slot, ByWeight, Spread>,
     limit: u64,
     max_body: u64,
+    /// Whether it keeps entries, or only what leads to them.
+    entries: bool,
 }
 
+/// What a tier that keeps no entries may hold beside them.
+const MARKERS: u64 = 1 << 20;
+
 impl Memory {
+    /// A tier without entries: every hit comes from the remote one.
+    pub(crate) fn without_entries(max_body: u64) -> Option<Self> {
+        let tier = Self::new(MARKERS, 0)?;
+        Some(Self {
+            max_body,
+            entries: false,
+            ..tier
+        })
+    }
+
     /// A tier of `limit` bytes that can hold a body of `max_body`; `None` when it can't.
     pub(crate) fn new(limit: u64, max_body: u64) -> Option<Self> {
         let shards = shards(limit, max_body)?;
@@ -38,6 +53,7 @@ impl Memory {
             tier,
             limit,
             max_body,
+            entries: true,
         })
     }
 
@@ -51,7 +67,9 @@ impl Memory {
     }
 
     pub(crate) fn insert(&self, digest: Digest, slot: Slot) {
-        self.tier.insert(digest, slot);
+        if self.entries || matches!(slot, Slot::Marker(_)) {
+            self.tier.insert(digest, slot);
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -64,6 +82,10 @@ impl Memory {
 
     pub(crate) const fn limit(&self) -> u64 {
         self.limit
+    }
+
+    pub(crate) const fn holds_entries(&self) -> bool {
+        self.entries
     }
 
     pub(crate) const fn max_body(&self) -> u64 {

@@ -1,29 +1,35 @@
 //! Named caches, the registry that holds them, and what can be done with one directly.
 
+mod budget;
 mod caches;
 mod config;
 mod entry;
 mod fill;
 mod invalidate;
 mod memory;
+mod remote;
 mod scope;
 mod shared;
+mod wire;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use pitlane_core::{TagId, TagKind};
+use pitlane_core::{Digest, TagId, TagKind};
 
 pub use caches::{Caches, CachesBuilder};
 pub use fill::{Claim, Fill, Value};
+pub use remote::RemoteLookup;
 pub use invalidate::{Invalidated, Invalidation, Owed};
 pub use scope::{Scope, depend_on};
 
+pub(crate) use budget::Budget;
 pub(crate) use entry::{Entry, Marker, MarkerKind, Payload, Slot, Usable};
-pub(crate) use scope::{poll_in, run_in};
+pub(crate) use scope::{Work, poll_in, run_in};
 pub(crate) use shared::{Flown, Lead, Shared};
 
 use crate::stats::{Count, Stats};
 use memory::Memory;
+use remote::Remote;
 
 /// A named cache: a handle that is cheap to clone.
 ///
@@ -38,8 +44,23 @@ struct Inner {
     number: u16,
     settings: Settings,
     memory: Arc<Memory>,
+    remote: Option<Remote>,
     shared: Arc<Shared>,
     stats: Stats,
+}
+
+/// Where something is stored: its full key, and the digest that leads there in memory.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) key: Vec<u8>,
+    pub(crate) digest: Digest,
+}
+
+impl Place {
+    pub(crate) fn new(cache: &Cache, key: Vec<u8>) -> Self {
+        let digest = cache.digest(&key);
+        Self { key, digest }
+    }
 }
 
 /// What is configured for one cache.
@@ -51,6 +72,35 @@ pub(crate) struct Settings {
     /// A limit of its own, in bytes, taken out of the shared one.
     pub(crate) memory: Option<u64>,
     pub(crate) version: u32,
+    /// Which Redis database; zero, as Redis has it, unless said.
+    pub(crate) database: Option<u8>,
+    pub(crate) kind: Kind,
+    pub(crate) coherence: Coherence,
+}
+
+/// What a cache holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Kind {
+    /// What can be computed again. It is judged by the invalidation log.
+    #[default]
+    Cache,
+    /// What can't, such as sessions. It is not judged by the log; see [`Records`].
+    Store,
+}
+
+/// What a hit in memory promises while other nodes invalidate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Coherence {
+    /// It follows other nodes' invalidations within 250 ms while the log is reachable, normally
+    /// within about a millisecond.
+    #[default]
+    Bounded,
+    /// It is never older than an invalidation that was acknowledged before the request began: the
+    /// log is asked at every hit, which costs a round trip to Redis. Without an answer it is a
+    /// miss.
+    Strict,
 }
 
 impl Cache {
@@ -108,8 +158,21 @@ impl Cache {
         &self.inner.stats
     }
 
+    /// How looks into the remote tier ended since the start; empty without one.
+    #[must_use]
+    pub fn remote_lookups(&self) -> Vec<(RemoteLookup, u64)> {
+        self.inner.remote.as_ref().map_or_else(Vec::new, Remote::lookups)
+    }
+
+    pub(crate) fn digest(&self, key: &[u8]) -> Digest {
+        self.shared().log.hasher().digest_bytes(0, key)
+    }
+
+    /// How long what every key begins with is.
+    pub(crate) const PREFIX: usize = 6;
+
     /// What every key of this cache begins with: its number and its version.
-    pub(crate) fn key_prefix(&self) -> [u8; 6] {
+    pub(crate) fn key_prefix(&self) -> [u8; Self::PREFIX] {
         let [a, b] = self.inner.number.to_be_bytes();
         let [c, d, e, f] = self.inner.settings.version.to_be_bytes();
         [a, b, c, d, e, f]

@@ -1,10 +1,37 @@
-use std::{future::Future, sync::Arc};
+use std::{future::Future, ops::Deref, sync::Arc};
 
 use pitlane_core::{Basis, Dependencies, Meta, Tag};
+
 use tokio::task::futures::TaskLocalFuture;
 
+use super::budget::Budget;
+
 tokio::task_local! {
-    static CURRENT: Arc<Dependencies>;
+    static CURRENT: Arc<Work>;
+}
+
+/// A computation under way: what it is made of, and what it may still lose to Redis.
+#[derive(Debug)]
+pub(crate) struct Work {
+    dependencies: Dependencies,
+    budget: Option<Budget>,
+}
+
+impl Work {
+    pub(crate) fn new(basis: Basis, budget: Option<Budget>) -> Arc<Self> {
+        Arc::new(Self {
+            dependencies: Dependencies::new(basis),
+            budget,
+        })
+    }
+}
+
+impl Deref for Work {
+    type Target = Dependencies;
+
+    fn deref(&self) -> &Dependencies {
+        &self.dependencies
+    }
 }
 
 /// What the current computation is made of.
@@ -26,7 +53,7 @@ tokio::task_local! {
 /// ```
 #[derive(Clone, Debug, Default)]
 #[must_use]
-pub struct Scope(Option<Arc<Dependencies>>);
+pub struct Scope(Option<Arc<Work>>);
 
 impl Scope {
     /// The scope that this code runs in; an empty one outside of any.
@@ -35,9 +62,9 @@ impl Scope {
     }
 
     /// A scope for a computation that begins at `basis`.
-    pub(crate) fn begin(basis: Basis) -> (Self, Arc<Dependencies>) {
-        let dependencies = Arc::new(Dependencies::new(basis));
-        (Self(Some(Arc::clone(&dependencies))), dependencies)
+    pub(crate) fn begin(basis: Basis, budget: Option<Budget>) -> (Self, Arc<Work>) {
+        let work = Work::new(basis, budget);
+        (Self(Some(Arc::clone(&work))), work)
     }
 
     /// Runs `work` in this scope.
@@ -66,6 +93,11 @@ impl Scope {
         self.0.as_ref().map(|dependencies| dependencies.basis())
     }
 
+    /// What the request that this scope belongs to may still lose to Redis.
+    pub(crate) fn budget(&self) -> Option<Budget> {
+        self.0.as_ref().and_then(|work| work.budget.clone())
+    }
+
     /// Takes over what an inner computation was made of, whether or not it was stored.
     pub(crate) fn absorb(&self, inner: &Dependencies) {
         if let Some(dependencies) = &self.0 {
@@ -75,7 +107,7 @@ impl Scope {
 }
 
 /// Like [`Scope::run`] as a named future, for hand-written state machines.
-pub(crate) fn run_in<F>(scope: Arc<Dependencies>, work: F) -> TaskLocalFuture<Arc<Dependencies>, F>
+pub(crate) fn run_in<F>(scope: Arc<Work>, work: F) -> TaskLocalFuture<Arc<Work>, F>
 where
     F: Future,
 {
@@ -83,7 +115,7 @@ where
 }
 
 /// Runs synchronous work (one poll of a body) in a scope.
-pub(crate) fn poll_in<T>(scope: &Arc<Dependencies>, work: impl FnOnce() -> T) -> T {
+pub(crate) fn poll_in<T>(scope: &Arc<Work>, work: impl FnOnce() -> T) -> T {
     CURRENT.sync_scope(Arc::clone(scope), work)
 }
 

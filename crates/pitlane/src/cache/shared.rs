@@ -6,15 +6,16 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
-use pitlane_core::{Basis, Flights, Incarnation, Leader, Log};
+use pitlane_core::{Basis, Flights, Incarnation, Leader, Log, Uplink};
 
-use super::entry::Entry;
+use super::{budget::Budget, entry::Entry};
 use crate::clock::Clock;
 
 /// How many invalidated tags a node remembers before it forgets the oldest (which costs misses).
-const REMEMBERED_TAGS: usize = 1 << 18;
+pub(crate) const REMEMBERED_TAGS: usize = 1 << 18;
 const FLIGHT_SHARDS: usize = 64;
 /// How many refreshes may run at once; over it stale answers go on being stale.
 const MAX_BACKGROUND: usize = 256;
@@ -22,7 +23,11 @@ const MAX_BACKGROUND: usize = 256;
 /// What all caches of one registry share.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) log: Log,
+    pub(crate) log: Arc<Log>,
+    /// The way to the log that all nodes share.
+    pub(crate) uplink: Option<Arc<dyn Uplink>>,
+    /// What one request may lose to Redis in all.
+    pub(crate) budget: Duration,
     pub(crate) flights: Flights<Flown, Basis>,
     pub(crate) clock: Clock,
     background: Arc<AtomicUsize>,
@@ -39,13 +44,50 @@ pub(crate) enum Flown {
 pub(crate) type Lead = Leader<Flown, Basis>;
 
 impl Shared {
-    pub(crate) fn new(clock: Clock) -> Self {
+    /// What caches share that live in this process alone.
+    pub(crate) fn alone(clock: Clock) -> Self {
+        let log = Log::new(fresh_incarnation(), REMEMBERED_TAGS);
+        Self::new(clock, Arc::new(log), None, Duration::ZERO)
+    }
+
+    pub(crate) fn new(
+        clock: Clock,
+        log: Arc<Log>,
+        uplink: Option<Arc<dyn Uplink>>,
+        budget: Duration,
+    ) -> Self {
         Self {
-            log: Log::new(fresh_incarnation(), REMEMBERED_TAGS),
+            log,
+            uplink,
+            budget,
             flights: Flights::new(FLIGHT_SHARDS),
             clock,
             background: Arc::new(AtomicUsize::new(0)),
         }
+    }
+
+    /// How far the clock that nodes agree on is ahead of this one's, in milliseconds.
+    pub(crate) fn clock_offset(&self) -> i64 {
+        self.uplink.as_deref().map_or(0, Uplink::clock_offset)
+    }
+
+    /// Brings the node's log up to everything that is in the shared one now; says whether that
+    /// worked within what `budget` has left.
+    pub(crate) async fn confirm(&self, budget: &Budget) -> bool {
+        let Some(uplink) = &self.uplink else {
+            return true;
+        };
+        let Some(left) = budget.left().filter(|_| uplink.is_ready()) else {
+            return false;
+        };
+        let spent = budget.start();
+        let confirmed = matches!(tokio::time::timeout(left, uplink.confirm()).await, Ok(Ok(())));
+        if confirmed {
+            spent.stop();
+        } else {
+            spent.exhaust();
+        }
+        confirmed
     }
 
     /// Whether a flight that began at `basis` may still be waited for by somebody who wants
@@ -88,6 +130,6 @@ impl Drop for Permit {
 }
 
 /// The standard library's hash keys are the process's own source of randomness.
-fn fresh_incarnation() -> Incarnation {
+pub(crate) fn fresh_incarnation() -> Incarnation {
     Incarnation::from_random(RandomState::new().build_hasher().finish())
 }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Extensions, HeaderMap, Method, Request, Response, Uri, header};
 use http_body::Body;
-use pitlane_core::{Basis, Dependencies, Digest, Followed, Joined, Outcome, Reason, TagId};
+use pitlane_core::{Basis, Digest, Followed, Joined, Outcome, Reason, TagId};
 use pitlane_policy::{RequestFacts, conditional};
 use tokio::task::futures::TaskLocalFuture;
 use tower::util::{Oneshot, ServiceExt};
@@ -15,13 +15,13 @@ use super::{
     decorate::decorate,
     key::{Host, Place, Target},
     layer::Settings,
-    lookup::{Fallback, Found, find},
+    lookup::{Fallback, Found, find, find_remote},
     service::{Reading, serve},
     settle::{Settling, count, is_failure, tell},
     status::Telling,
     store::{Asked, user_tag},
 };
-use crate::cache::{Entry, Flown, Lead, Usable, run_in};
+use crate::cache::{Budget, Entry, Flown, Lead, Usable, Work, run_in};
 
 /// After this many flights that ended without something usable a request goes alone.
 const MAX_ROUNDS: usize = 4;
@@ -39,6 +39,8 @@ pub(crate) struct Call<S, Q> {
     /// The variant's place, where the URI is known to vary.
     pub(crate) variant: Option<Place>,
     pub(crate) label: Option<Box<str>>,
+    /// What the request may lose to Redis, where that is asked at all.
+    pub(crate) budget: Option<Budget>,
 }
 
 /// The keys whose answers are being computed around a request. A cache that is stacked twice, on a
@@ -59,7 +61,7 @@ impl Led {
 }
 
 /// The inner service's work within its dependency scope.
-pub(crate) type Scoped<S, Q> = TaskLocalFuture<Arc<Dependencies>, Oneshot<S, Request<Q>>>;
+pub(crate) type Scoped<S, Q> = TaskLocalFuture<Arc<Work>, Oneshot<S, Request<Q>>>;
 
 /// Answers a request that found nothing usable: by one computation for all who ask at once.
 pub(crate) async fn fetch<S, Q, R>(
@@ -161,6 +163,27 @@ impl<S, Q> Call<S, Q> {
         serve(&self.settings, entry, &self.reading(), age, telling)
     }
 
+    /// Looks into the remote tier, on behalf of all who wait for the same.
+    pub(crate) async fn look_remote(&mut self) -> Option<Found> {
+        let budget = self.budget.clone()?;
+        let cache = self.settings.cache.clone();
+        let (place, variant) = (self.place.clone(), self.variant.take());
+        let headers = self.request.headers();
+        let (found, variant) = find_remote(&cache, &place, variant, headers, &budget).await;
+        self.variant = variant;
+        Some(found)
+    }
+
+    fn serve_remote<R: Body>(&self, entry: &Entry, age: u64, ttl: u64) -> Response<ResponseBody<R>> {
+        let detail = Reason::Remote;
+        self.count(Outcome::Hit, detail);
+        let telling = Telling::Hit {
+            ttl: ttl.cast_signed(),
+            detail,
+        };
+        serve(&self.settings, entry, &self.reading(), age, telling)
+    }
+
     fn serve_fallback<R: Body>(&self, fallback: &Fallback) -> Response<ResponseBody<R>> {
         serve_stale(
             &self.settings,
@@ -215,7 +238,7 @@ impl<S, Q> Call<S, Q> {
         mut self,
         lead: Lead,
         why: Reason,
-        fallback: Option<Fallback>,
+        mut fallback: Option<Fallback>,
     ) -> Result<Response<ResponseBody<R>>, S::Error>
     where
         S: Service<Request<Q>, Response = Response<R>> + Clone,
@@ -237,6 +260,14 @@ impl<S, Q> Call<S, Q> {
                 return self.go_alone(Reason::HitForMiss).await;
             }
             Found::WhileRevalidate { .. } | Found::Miss { .. } => {}
+        }
+        match self.look_remote().await {
+            Some(Found::Fresh { entry, age, ttl }) => {
+                lead.land(Flown::Entry(Arc::clone(&entry)));
+                return Ok(self.serve_remote(&entry, age, ttl));
+            }
+            Some(Found::Miss { fallback: stale, .. }) => fallback = fallback.or(stale),
+            _ => {}
         }
         let settings = Arc::clone(&self.settings);
         let (work, settling) = self.compute(&lead, why);
@@ -329,7 +360,7 @@ impl<S, Q> Call<S, Q> {
     where
         S: Service<Request<Q>, Response = Response<R>> + Clone,
     {
-        let dependencies = Arc::new(Dependencies::new(basis));
+        let dependencies = Work::new(basis, self.budget);
         let scan = self.ask.scan;
         let asked = Asked {
             place: self.place,

@@ -1,6 +1,7 @@
 use std::{
     fmt,
     future::Future,
+    mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -9,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response, request::Parts};
 use http_body::Body;
-use pitlane_core::{Mark, Reason, TagId};
+use pitlane_core::{Mark, Reason, Record, TagId, TagKind};
 use tower::util::{Oneshot, ServiceExt};
 use tower_service::Service;
 
@@ -57,6 +58,7 @@ pin_project_lite::pin_project! {
             settings: Arc<Settings>,
             reason: Reason,
             owing: Option<Owing>,
+            held: Option<Held<R>>,
         },
         Pass {
             #[pin]
@@ -94,6 +96,7 @@ where
                 settings,
                 reason,
                 owing,
+                held: None,
             },
         }
     }
@@ -137,24 +140,38 @@ where
                 settings,
                 reason,
                 owing,
+                held,
             } => {
-                if let Some(owing) = owing {
-                    owing.begun = true;
-                }
-                let answer = ready!(work.poll(cx));
-                if let (Some(owing), Ok(response)) = (owing.as_mut(), &answer) {
-                    // An error answer changes nothing (RFC 9111 §4.4); an error without an
-                    // answer leaves the outcome unknown, and that invalidates.
-                    let status = response.status();
-                    owing.begun = status.is_success() || status.is_redirection();
+                if held.is_none() {
+                    if let Some(owing) = owing {
+                        owing.begun = true;
+                    }
+                    let answer = ready!(work.poll(cx));
+                    if let (Some(owing), Ok(response)) = (owing.as_mut(), &answer) {
+                        // An error answer changes nothing (RFC 9111 §4.4); an error without an
+                        // answer leaves the outcome unknown, and that invalidates.
+                        let status = response.status();
+                        owing.begun = status.is_success() || status.is_redirection();
+                    }
+                    let owing = owing.take();
+                    let mut response = answer?;
+                    let headers = response.headers_mut();
+                    decorate(settings, headers, false);
+                    tell(settings, headers, *reason, false, *reason);
+                    let publishing = owing.and_then(Owing::publish);
+                    *held = Some(Held {
+                        publishing,
+                        response,
+                    });
                 }
                 // Invalidated before the client can know that its write is done.
-                drop(owing.take());
-                let mut response = answer?;
-                let headers = response.headers_mut();
-                decorate(settings, headers, false);
-                tell(settings, headers, *reason, false, *reason);
-                Poll::Ready(Ok(response.map(ResponseBody::passing)))
+                if let Some(publishing) = held.as_mut().and_then(|held| held.publishing.as_mut()) {
+                    ready!(publishing.as_mut().poll(cx));
+                }
+                match held.take() {
+                    Some(held) => Poll::Ready(Ok(held.response.map(ResponseBody::passing))),
+                    None => Poll::Pending,
+                }
             }
             StateProjection::Pass { work, settling } => {
                 let answer = ready!(work.poll(cx));
@@ -184,6 +201,14 @@ where
     }
 }
 
+/// An answer that waits until what it changed is invalidated.
+struct Held<R> {
+    publishing: Option<Publishing>,
+    response: Response<R>,
+}
+
+type Publishing = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// An unsafe request's debt: once its handler has begun, its URI is invalidated, whatever
 /// becomes of the request, unless the handler answers with an error.
 pub(crate) struct Owing {
@@ -205,13 +230,38 @@ impl Owing {
     }
 }
 
+impl Owing {
+    /// Pays the debt: at once, or by waiting for a log that lies outside the process.
+    fn publish(mut self) -> Option<Publishing> {
+        let uplink = self.cache.shared().uplink.clone()?;
+        if !mem::take(&mut self.begun) {
+            return None;
+        }
+        let record = self.record();
+        Some(Box::pin(async move {
+            let _ = uplink.append(record).await;
+        }))
+    }
+
+    fn record(&self) -> Record {
+        Record::of_id(TagKind::Uri, self.uri)
+    }
+}
+
 impl Drop for Owing {
     fn drop(&mut self) {
-        if self.begun {
-            self.cache.shared().log.append([Mark {
-                tag: self.uri,
-                soft: false,
-            }]);
+        if !self.begun {
+            return;
+        }
+        let shared = self.cache.shared();
+        match &shared.uplink {
+            Some(uplink) => uplink.owe(self.record()),
+            None => {
+                shared.log.append([Mark {
+                    tag: self.uri,
+                    soft: false,
+                }]);
+            }
         }
     }
 }

@@ -1,8 +1,9 @@
 use std::cell::Cell;
 
+pub(crate) use crate::cache::Place;
 use crate::cache::Cache;
 use http::{HeaderMap, HeaderName, Uri, Version, header};
-use pitlane_core::{Digest, Key, Reason, TagId, TagKind};
+use pitlane_core::{Key, Reason, TagId, TagKind};
 
 /// Bytes of a key.
 pub(crate) type KeyBytes = Vec<u8>;
@@ -28,19 +29,7 @@ pub(crate) const FORWARDED: [&str; 10] = [
     "x-original-host",
 ];
 
-/// A place in the memory tier: the full key and its digest.
-#[derive(Clone, Debug)]
-pub(crate) struct Place {
-    pub(crate) key: KeyBytes,
-    pub(crate) digest: Digest,
-}
-
 impl Place {
-    pub(crate) fn new(cache: &Cache, key: KeyBytes) -> Self {
-        let digest = digest(cache, &key);
-        Self { key, digest }
-    }
-
     /// The place of one variant of `key`: the same key and the values that select it.
     pub(crate) fn variant(
         cache: &Cache,
@@ -59,10 +48,6 @@ impl Place {
         }
         Self::new(cache, key)
     }
-}
-
-pub(crate) fn digest(cache: &Cache, key: &[u8]) -> Digest {
-    cache.shared().log.hasher().digest_bytes(0, key)
 }
 
 /// The Host header of a request.

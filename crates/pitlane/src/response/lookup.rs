@@ -3,11 +3,8 @@ use std::sync::Arc;
 use http::HeaderMap;
 use pitlane_core::{Reason, Timestamp};
 
-use super::{
-    key::{Place, digest},
-    stored::StoredResponse,
-};
-use crate::cache::{Cache, Entry, MarkerKind, Payload, Slot, Usable};
+use super::{key::Place, stored::StoredResponse};
+use crate::cache::{Budget, Cache, Entry, MarkerKind, Payload, Slot, Usable};
 
 /// What the memory tier has for a request.
 #[derive(Debug)]
@@ -70,7 +67,7 @@ pub(crate) fn find(
     request: &HeaderMap,
     now: Timestamp,
 ) -> (Found, Option<Place>) {
-    match cache.tier().get(digest(cache, key)) {
+    match cache.tier().get(cache.digest(key)) {
         Some(Slot::Marker(marker)) if *marker.key == *key && !marker.vary().is_empty() => {
             let variant = Place::variant(cache, key, marker.vary(), request);
             let slot = cache.tier().get(variant.digest);
@@ -79,6 +76,36 @@ pub(crate) fn find(
         }
         slot => (judge(cache, slot, key, now, Reason::UriMiss), None),
     }
+}
+
+/// Looks into the remote tier for what memory doesn't have usable. `variant` is the variant's
+/// place where the URI is known to have any.
+pub(crate) async fn find_remote(
+    cache: &Cache,
+    place: &Place,
+    mut variant: Option<Place>,
+    request: &HeaderMap,
+    budget: &Budget,
+) -> (Found, Option<Place>) {
+    let now = || cache.shared().clock.now();
+    if variant.is_none() {
+        match cache.pull(place, budget).await {
+            Some(Slot::Marker(marker)) => {
+                let there = Place::variant(cache, &place.key, marker.vary(), request);
+                let slot = cache.tier().get(there.digest);
+                let found = judge(cache, slot, &there.key, now(), Reason::VaryMiss);
+                if matches!(found, Found::Fresh { .. }) {
+                    return (found, Some(there));
+                }
+                variant = Some(there);
+            }
+            slot => return (judge(cache, slot, &place.key, now(), Reason::UriMiss), None),
+        }
+    }
+    let there = variant.as_ref().unwrap_or(place);
+    let slot = cache.pull(there, budget).await;
+    let found = judge(cache, slot, &there.key, now(), Reason::VaryMiss);
+    (found, variant)
 }
 
 fn judge(cache: &Cache, slot: Option<Slot>, key: &[u8], now: Timestamp, none: Reason) -> Found {

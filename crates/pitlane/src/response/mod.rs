@@ -26,4 +26,4 @@ pub use layer::{
 pub use service::ResponseCache;
 
 pub(crate) use key::{key_of_url, name_of_url};
-pub(crate) use stored::StoredResponse;
+pub(crate) use stored::{StoredResponse, header_value};

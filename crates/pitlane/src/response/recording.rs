@@ -9,10 +9,10 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use pitlane_core::{Dependencies, Reason};
+use pitlane_core::Reason;
 
 use super::store::{Committed, Draft};
-use crate::cache::{Scope, poll_in};
+use crate::cache::{Scope, Work, poll_in};
 
 /// How many frames a driver reads before it lets others run.
 const FRAMES_A_TURN: usize = 64;
@@ -25,7 +25,7 @@ type Read<R> = Result<Frame<Bytes>, <R as Body>::Error>;
 /// a task reads at the handler's pace, bounded by the largest body that is stored, so that a
 /// slow client stalls nobody. Whoever reads does so under the lock; a record is finished outside
 /// of it.
-pub(crate) struct Recording<R: Body>(Arc<Tape<R>>, Arc<Dependencies>);
+pub(crate) struct Recording<R: Body>(Arc<Tape<R>>, Arc<Work>);
 
 /// What the client's handle and a driver share.
 struct Tape<R: Body>(Mutex<State<R>>);
@@ -121,7 +121,7 @@ where
     }
 
     /// What the answer is made of.
-    pub(crate) const fn dependencies(&self) -> &Arc<Dependencies> {
+    pub(crate) const fn dependencies(&self) -> &Arc<Work> {
         &self.1
     }
 

@@ -62,6 +62,10 @@ impl<S, Q> Call<S, Q> {
             lead.land(Flown::Entry(entry));
             return Ok(Response::new(ResponseBody::full(Bytes::new())));
         }
+        if let Some(Found::Fresh { entry, .. }) = self.look_remote().await {
+            lead.land(Flown::Entry(entry));
+            return Ok(Response::new(ResponseBody::full(Bytes::new())));
+        }
         let (work, settling) = self.compute(&lead, Reason::Expired);
         let response = work.await?;
         if is_failure(response.status()) {

@@ -16,7 +16,7 @@ use super::{
     body::ResponseBody,
     fetch::{Call, Led, fetch},
     future::{Owing, ResponseFuture},
-    key::{Place, digest, with_buffer},
+    key::{Place, with_buffer},
     layer::Settings,
     lookup::{Found, find, response_of},
     settle::tell,
@@ -68,6 +68,9 @@ where
         }
         with_buffer(
             |key| match admit(&self.settings, &parts, body.is_end_stream(), key) {
+                Ok(ask) if self.settings.cache.must_confirm() => {
+                    self.ask_confirmed(ask, key.to_vec(), parts, body)
+                }
                 Ok(ask) => self.ask(ask, key, parts, body),
                 Err(reason) => self.bypass(reason, parts, body),
             },
@@ -109,7 +112,7 @@ impl<S: Clone> ResponseCache<S> {
         let found = match found {
             // This very computation asks: it goes on as if this layer weren't here.
             Found::WhileRevalidate { .. } | Found::Miss { .. }
-                if Led::contains(&parts.extensions, digest(&settings.cache, key)) =>
+                if Led::contains(&parts.extensions, settings.cache.digest(key)) =>
             {
                 Found::Pass
             }
@@ -179,6 +182,35 @@ impl<S: Clone> ResponseCache<S> {
         }
     }
 
+    /// Has the log confirm what memory holds, and only then looks there.
+    fn ask_confirmed<Q, R>(
+        &self,
+        ask: Ask,
+        key: Vec<u8>,
+        parts: Parts,
+        body: Q,
+    ) -> ResponseFuture<S, Q, R>
+    where
+        S: Service<Request<Q>, Response = Response<R>> + Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Send + 'static,
+        Q: Send + 'static,
+        R: Body<Data = Bytes> + Send + 'static,
+        R::Error: Send,
+    {
+        let this = self.clone();
+        let answer = async move {
+            let cache = this.settings.cache.clone();
+            let budget = cache.budget();
+            if cache.confirm(&budget).await {
+                return this.ask(ask, &key, parts, body).await;
+            }
+            let call = this.call_inner(ask, &key, None, parts, body);
+            ResponseFuture::pass(call.pass(Reason::Unconfirmed)).await
+        };
+        ResponseFuture::boxed(answer)
+    }
+
     fn call_inner<Q>(
         &self,
         ask: Ask,
@@ -195,6 +227,7 @@ impl<S: Clone> ResponseCache<S> {
         Call {
             place: Place::new(&self.settings.cache, key.to_vec()),
             label: label.map(Box::from),
+            budget: self.settings.cache.has_remote().then(|| self.settings.cache.budget()),
             uri: self.settings.uri_of(&parts).clone(),
             inner: self.inner.clone(),
             settings: Arc::clone(&self.settings),

@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, response};
-use pitlane_core::{Dependencies, Gathered, Meta, Reason, Stamp, Tag, TagSet, Timestamp};
+use pitlane_core::{Gathered, Meta, Reason, Stamp, Tag, TagSet, Timestamp};
 use pitlane_policy::{Freshness, Refusal, RequestFacts, Rules, Vary, hop, may_store};
 
 use super::{
@@ -12,7 +12,7 @@ use super::{
     layer::Settings,
     stored::StoredResponse,
 };
-use crate::cache::{Entry, Flown, Lead, Marker, MarkerKind, Payload, Scope, Slot};
+use crate::cache::{Entry, Flown, Lead, Marker, MarkerKind, Payload, Scope, Slot, Work};
 
 /// How many variants of one URI are kept; further ones pass.
 const MAX_VARIANTS: usize = 32;
@@ -34,7 +34,7 @@ pub(crate) struct Asked {
     pub(crate) facts: RequestFacts,
     /// The inner service saw the client's preconditions: only a plain 200 speaks for others.
     pub(crate) conditional: bool,
-    pub(crate) dependencies: Arc<Dependencies>,
+    pub(crate) dependencies: Arc<Work>,
     pub(crate) began: Timestamp,
 }
 
@@ -275,7 +275,7 @@ fn listed_tags(
 }
 
 impl Draft {
-    pub(crate) const fn dependencies(&self) -> &Arc<Dependencies> {
+    pub(crate) const fn dependencies(&self) -> &Arc<Work> {
         &self.asked.dependencies
     }
 
@@ -319,10 +319,11 @@ impl Draft {
         implied.extend(target.implied_tags(&settings.cache, &self.asked.uri));
         let names = self.names.into_iter().chain(gathered.names);
         let judged = self.judged;
+        let place = judged.place;
         let tags = TagSet::new(&shared.log, names, &implied);
         let response = StoredResponse::new(self.status, self.headers, body, settings.cache_status);
         let entry = Arc::new(Entry {
-            key: judged.place.key.into(),
+            key: place.key.as_slice().into(),
             meta: Meta {
                 stored_at: judged.received,
                 cost: judged.received.since(self.asked.began),
@@ -343,16 +344,18 @@ impl Draft {
             }
             return Committed { entry, refusal };
         }
-        if let Some((marker, true)) = judged.variants {
-            settings
-                .cache
-                .tier()
-                .insert(self.asked.place.digest, Slot::Marker(marker));
+        if let Some((marker, new)) = judged.variants {
+            settings.cache.push_variants(&self.asked.place, &marker, &entry);
+            if new {
+                let slot = Slot::Marker(marker);
+                settings.cache.tier().insert(self.asked.place.digest, slot);
+            }
         }
         settings
             .cache
             .tier()
-            .insert(judged.place.digest, Slot::Entry(Arc::clone(&entry)));
+            .insert(place.digest, Slot::Entry(Arc::clone(&entry)));
+        settings.cache.push(&place, &entry);
         settings.cache.stats().count_fill(Reason::Stored);
         if let Some(lead) = lead {
             lead.land(Flown::Entry(Arc::clone(&entry)));

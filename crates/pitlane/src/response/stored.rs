@@ -44,6 +44,33 @@ impl StoredResponse {
         }
     }
 
+    /// A response as it came back from the remote tier: it was prepared once already.
+    pub(crate) fn restored(status: StatusCode, mut headers: HeaderMap, body: Bytes) -> Self {
+        let told_before = headers.contains_key(&CACHE_STATUS);
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+        headers.insert(header::AGE, HeaderValue::from_static("0"));
+        Self {
+            status,
+            headers,
+            body,
+            told_before,
+        }
+    }
+
+    pub(crate) const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The fields that are the answer's own: not what a hit sets anew.
+    pub(crate) fn own_headers(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
+        let told_before = self.told_before;
+        self.headers.iter().filter(move |(name, _)| {
+            *name != header::AGE
+                && *name != header::CONTENT_LENGTH
+                && (told_before || **name != CACHE_STATUS)
+        })
+    }
+
     /// The answer to a request from this entry.
     pub(crate) fn serve<R: Body>(&self, ask: &Serve<'_>) -> Response<ResponseBody<R>> {
         let mut headers = None;
@@ -127,6 +154,14 @@ fn owned(value: &HeaderValue) -> HeaderValue {
     let mut copy = HeaderValue::from_bytes(value.as_bytes()).unwrap_or_else(|_| value.clone());
     copy.set_sensitive(value.is_sensitive());
     copy
+}
+
+/// A value from outside; `None` when it has bytes that no field may have.
+pub(crate) fn header_value(bytes: &[u8]) -> Option<HeaderValue> {
+    match COMMON.iter().find(|common| common.as_bytes() == bytes) {
+        Some(common) => Some(HeaderValue::from_static(common)),
+        None => HeaderValue::from_bytes(bytes).ok(),
+    }
 }
 
 /// Values that many answers have: they need no memory of their own, and a hit copies them without

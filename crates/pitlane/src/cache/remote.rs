@@ -1,0 +1,311 @@
+//! The tier that all nodes share.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use pitlane_core::codec::{Compression, Limits, decode};
+use pitlane_core::{
+    Condition, Judgement, Reason, RemoteJudgement, RemoteStore, Stamp, StoreError, Uplink,
+};
+use tokio::time::timeout;
+
+use super::budget::Budget;
+use super::entry::{Entry, Marker, Slot};
+use super::wire::{self, Arrived, Draft};
+use super::{Cache, Place};
+
+/// One cache's part of the remote tier.
+#[derive(Debug)]
+pub(crate) struct Remote {
+    pub(super) store: Arc<dyn RemoteStore>,
+    /// What the keys of the cache begin with in Redis.
+    pub(super) prefix: Box<str>,
+    pub(super) compression: Compression,
+    /// Nothing lives longer there.
+    pub(super) max_life: Duration,
+    lookups: [AtomicU64; LOOKUPS],
+}
+
+const LOOKUPS: usize = RemoteLookup::ALL.len();
+
+/// How a look into the remote tier ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RemoteLookup {
+    /// Something usable was there.
+    Hit,
+    /// Nothing was there.
+    Miss,
+    /// Something was there that could not be used: invalidated, or of another life of the log.
+    Unusable,
+    /// What was there was no entry; it was deleted.
+    Corrupt,
+    /// Redis did not answer within the budget, or said no.
+    Failed,
+    /// Nobody looked: Redis is out of reach, or the request's budget was spent.
+    Skipped,
+}
+
+impl RemoteLookup {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 6] = [
+        Self::Hit,
+        Self::Miss,
+        Self::Unusable,
+        Self::Corrupt,
+        Self::Failed,
+        Self::Skipped,
+    ];
+
+    /// The metric label.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Miss => "miss",
+            Self::Unusable => "unusable",
+            Self::Corrupt => "corrupt",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+impl Remote {
+    pub(super) fn new(
+        store: Arc<dyn RemoteStore>,
+        prefix: String,
+        compression: Compression,
+        max_life: Duration,
+    ) -> Self {
+        Self {
+            store,
+            prefix: prefix.into(),
+            compression,
+            max_life,
+            lookups: [const { AtomicU64::new(0) }; LOOKUPS],
+        }
+    }
+
+    /// The key in Redis of something whose full key is `key`.
+    fn name(&self, key: &[u8]) -> String {
+        let hash = blake3::hash(key).to_hex();
+        let mut name = String::with_capacity(self.prefix.len() + 32);
+        name.push_str(&self.prefix);
+        name.push_str(hash.get(..32).unwrap_or_default());
+        name
+    }
+
+    fn count(&self, lookup: RemoteLookup) {
+        if let Some(count) = self.lookups.get(lookup as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn lookups(&self) -> Vec<(RemoteLookup, u64)> {
+        let counts = self.lookups.iter().map(|count| count.load(Ordering::Relaxed));
+        RemoteLookup::ALL.into_iter().zip(counts).collect()
+    }
+
+    /// How long something lives in Redis that can be used for `retention`: up to a tenth less, so
+    /// that what was stored together does not expire together. `None` when it isn't worth it.
+    fn life(&self, retention: Duration, place: &Place) -> Option<Duration> {
+        let life = retention.min(self.max_life);
+        #[expect(clippy::cast_possible_truncation, reason = "some bits of a digest")]
+        let jitter = u32::from(place.digest.0 as u16);
+        let less = life / 10 * (jitter % 1024) / 1024;
+        let life = life.saturating_sub(less);
+        (life >= Duration::from_millis(1)).then_some(life)
+    }
+}
+
+impl Cache {
+    /// Whether it makes sense to look into the remote tier.
+    pub(crate) fn has_remote(&self) -> bool {
+        self.inner.remote.is_some()
+    }
+
+    /// Looks into the remote tier for `place`, and keeps what is there in memory.
+    ///
+    /// What comes back was judged by the log: it is not older than any invalidation that was
+    /// acknowledged before this call began. Its lifetime was not looked at.
+    pub(crate) async fn pull(&self, place: &Place, budget: &Budget) -> Option<Slot> {
+        let remote = self.inner.remote.as_ref()?;
+        let uplink = self.shared().uplink.as_deref()?;
+        let left = budget.left().filter(|_| uplink.is_ready());
+        let Some(left) = left else {
+            remote.count(RemoteLookup::Skipped);
+            return None;
+        };
+        let spent = budget.start();
+        let looked = timeout(left, self.look(remote, uplink, place)).await;
+        let found = match looked {
+            Ok(Ok(found)) => {
+                spent.stop();
+                found
+            }
+            // Whatever else the request wants from Redis, it has had its share of trouble.
+            Ok(Err(_)) | Err(_) => {
+                spent.exhaust();
+                Err(RemoteLookup::Failed)
+            }
+        };
+        remote.count(found.as_ref().err().copied().unwrap_or(RemoteLookup::Hit));
+        let slot = found.ok()?;
+        self.tier().insert(place.digest, slot.clone());
+        Some(slot)
+    }
+
+    async fn look(
+        &self,
+        remote: &Remote,
+        uplink: &dyn Uplink,
+        place: &Place,
+    ) -> Result<Result<Slot, RemoteLookup>, StoreError> {
+        let key = shared_part(&place.key);
+        let name = remote.name(key);
+        let (bytes, confirmed) = both(remote.store.get(&name), uplink.confirm()).await;
+        let Some(bytes) = bytes? else {
+            return Ok(Err(RemoteLookup::Miss));
+        };
+        let Some(arrived) = self.unframe(bytes, key) else {
+            tracing::warn!(cache = self.name(), "what Redis holds is no entry; deleting it");
+            let store = Arc::clone(&remote.store);
+            self.shared().spawn(async move {
+                let _ = store.delete(&name).await;
+            });
+            return Ok(Err(RemoteLookup::Corrupt));
+        };
+        match arrived {
+            Arrived::Variants(vary) => {
+                Ok(Ok(Slot::Marker(Arc::new(Marker::variants(&place.key, vary)))))
+            }
+            Arrived::Entry(draft) => {
+                confirmed?;
+                let stamp = self.judge_remote(uplink, &draft).await?;
+                Ok(stamp
+                    .map(|stamp| Slot::Entry(draft.finish(&place.key, stamp)))
+                    .map_err(|_| RemoteLookup::Unusable))
+            }
+        }
+    }
+
+    fn unframe(&self, bytes: Bytes, key: &[u8]) -> Option<Arrived> {
+        let limits = Limits::default().max_body(self.tier().max_body());
+        let decoded = decode(&bytes, &limits).ok()?;
+        // A hash led here; the full key decides.
+        if decoded.key != key {
+            return None;
+        }
+        let offset = self.shared().clock_offset();
+        wire::read(decoded, offset, self.tier().holds_entries())
+    }
+
+    /// Judges what came from another node, and asks the log for tags that this node can't know.
+    async fn judge_remote(
+        &self,
+        uplink: &dyn Uplink,
+        draft: &Draft,
+    ) -> Result<Result<Stamp, Reason>, StoreError> {
+        let log = &self.shared().log;
+        let mut judgement = log.judge_remote(draft.position, draft.tags.ids());
+        if judgement == RemoteJudgement::Ask {
+            uplink.ask(draft.tags.ids()).await?;
+            judgement = log.judge_remote(draft.position, draft.tags.ids());
+        }
+        Ok(match judgement {
+            RemoteJudgement::Fresh(basis) | RemoteJudgement::Stale(basis) => Ok(Stamp::new(basis)),
+            RemoteJudgement::Unusable(reason) => Err(reason),
+            RemoteJudgement::Ask => Err(Reason::Horizon),
+        })
+    }
+
+    /// Gives an entry to the other nodes, in the background. An answer never waits for it.
+    pub(crate) fn push(&self, place: &Place, entry: &Arc<Entry>) {
+        let Some(remote) = &self.inner.remote else {
+            return;
+        };
+        let log = &self.shared().log;
+        let usable = entry.meta.judge(log) == Judgement::Fresh;
+        if !usable || !log.is_shared(entry.meta.stamp.position()) {
+            return;
+        }
+        let Some(life) = remote.life(entry.freshness.retention(), place) else {
+            return;
+        };
+        let (cache, place, entry) = (self.clone(), place.clone(), Arc::clone(entry));
+        self.shared().spawn(async move {
+            let Some(remote) = &cache.inner.remote else {
+                return;
+            };
+            let key = shared_part(&place.key);
+            let offset = cache.shared().clock_offset();
+            let Ok(bytes) = wire::encode_entry(&entry, key, offset, remote.compression) else {
+                return;
+            };
+            let name = remote.name(key);
+            let _ = remote.store.set(&name, bytes, life, Condition::Always).await;
+        });
+    }
+
+    /// Tells the other nodes on what a URI's answers vary, for as long as `entry` lives.
+    pub(crate) fn push_variants(&self, place: &Place, marker: &Arc<Marker>, entry: &Entry) {
+        let Some(remote) = &self.inner.remote else {
+            return;
+        };
+        let position = entry.meta.stamp.position();
+        if !self.shared().log.is_shared(position) {
+            return;
+        }
+        let Some(life) = remote.life(entry.freshness.retention(), place) else {
+            return;
+        };
+        let (cache, place, marker) = (self.clone(), place.clone(), Arc::clone(marker));
+        self.shared().spawn(async move {
+            let Some(remote) = &cache.inner.remote else {
+                return;
+            };
+            let key = shared_part(&place.key);
+            let now = cache.shared().clock.now();
+            let Ok(bytes) = wire::encode_variants(&marker, key, position, now) else {
+                return;
+            };
+            let name = remote.name(key);
+            let _ = remote.store.set(&name, bytes, life, Condition::Always).await;
+        });
+    }
+}
+
+/// A key without what differs between nodes: the number of the cache. Cache and version are part
+/// of the name in Redis.
+fn shared_part(key: &[u8]) -> &[u8] {
+    key.get(Cache::PREFIX..).unwrap_or_default()
+}
+
+/// Waits for both at once.
+async fn both<A: Future, B: Future>(a: A, b: B) -> (A::Output, B::Output) {
+    let (mut a, mut b) = (pin!(a), pin!(b));
+    let (mut first, mut second) = (None, None);
+    poll_fn(move |cx| {
+        if first.is_none()
+            && let Poll::Ready(output) = a.as_mut().poll(cx)
+        {
+            first = Some(output);
+        }
+        if second.is_none()
+            && let Poll::Ready(output) = b.as_mut().poll(cx)
+        {
+            second = Some(output);
+        }
+        if first.is_some() && second.is_some() {
+            return first.take().zip(second.take()).map_or(Poll::Pending, Poll::Ready);
+        }
+        Poll::Pending
+    })
+    .await
+}
