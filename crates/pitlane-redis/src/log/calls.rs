@@ -106,11 +106,16 @@ impl Calls {
             client.get::<Option<Bytes>, _>(tail).await
         };
         let text = self.database.run(Side::Read, "log.hint", read).await?;
-        Ok(text.and_then(|text| wire::tail(&text)).map(|tail| tail.incarnation()))
+        Ok(text
+            .and_then(|text| wire::tail(&text))
+            .map(|tail| tail.incarnation()))
     }
 
     /// The tail alone. `None` when it is missing.
-    pub(super) async fn tail(&self, incarnation: Incarnation) -> Result<Option<Watermark>, Refused> {
+    pub(super) async fn tail(
+        &self,
+        incarnation: Incarnation,
+    ) -> Result<Option<Watermark>, Refused> {
         let value = self.run(incarnation, "log.tail", vec!["t".into()]).await?;
         if value.is_null() {
             return Ok(None);
@@ -160,11 +165,17 @@ impl Calls {
         after: LogId,
         count: u32,
     ) -> Result<Batch, Refused> {
-        let arguments = vec!["c".into(), after.to_string().into(), count.to_string().into()];
+        let arguments = vec![
+            "c".into(),
+            after.to_string().into(),
+            count.to_string().into(),
+        ];
         let value = self.run(incarnation, "log.records", arguments).await?;
         let (tail, mut rest) = whole(value)?;
         let first = rest.next().and_then(wire::bytes);
-        let first = first.and_then(|text| wire::id(&text)).ok_or_else(nonsense)?;
+        let first = first
+            .and_then(|text| wire::id(&text))
+            .ok_or_else(nonsense)?;
         let records = rest.next().and_then(wire::array).ok_or_else(nonsense)?;
         // A record that can't be read is left out, and so are those behind it: the gap shows.
         let records = records.into_iter().map_while(wire::logged).collect();
@@ -187,7 +198,9 @@ impl Calls {
         let value = self.run(incarnation, "log.look", arguments).await?;
         let (tail, mut rest) = whole(value)?;
         let floor = rest.next().and_then(wire::bytes);
-        let floor = floor.and_then(|text| wire::id(&text)).ok_or_else(nonsense)?;
+        let floor = floor
+            .and_then(|text| wire::id(&text))
+            .ok_or_else(nonsense)?;
         let values = rest.next().and_then(wire::array).ok_or_else(nonsense)?;
         if values.len() != 2 * tags.len() {
             return Err(nonsense());
@@ -241,7 +254,9 @@ impl Calls {
         let keys = self.names.keys();
         let arguments = vec!["r".to_owned(), expected, wire::nonce_name(nonce)];
         let send = move |client: fred::clients::Client| async move {
-            client.eval::<Value, _, _, _>(text(fresh), keys, arguments).await
+            client
+                .eval::<Value, _, _, _>(text(fresh), keys, arguments)
+                .await
         };
         checked(self.database.run(Side::Read, "log.renew", send).await?)
     }
@@ -255,7 +270,9 @@ impl Calls {
         let digest = self.digest(incarnation);
         let keys = self.names.keys();
         let send = move |client: fred::clients::Client| async move {
-            client.evalsha::<Value, _, _, _>(&*digest, keys, arguments).await
+            client
+                .evalsha::<Value, _, _, _>(&*digest, keys, arguments)
+                .await
         };
         Ok(self.database.run(Side::Read, operation, send).await?)
     }

@@ -83,10 +83,20 @@ async fn claim(link: &Link) -> Result<bool, Failure> {
     let half = INTERVAL.as_millis() as i64 / 2;
     let send = move |client: fred::clients::Client| async move {
         let mine = SetOptions::NX;
-        let set = client.set::<Option<String>, _, _>(key, "1", Some(Expiration::PX(half)), Some(mine), false);
+        let set = client.set::<Option<String>, _, _>(
+            key,
+            "1",
+            Some(Expiration::PX(half)),
+            Some(mine),
+            false,
+        );
         set.await
     };
-    let answer = link.calls.database.run(Side::Write, "log.janitor", send).await?;
+    let answer = link
+        .calls
+        .database
+        .run(Side::Write, "log.janitor", send)
+        .await?;
     Ok(answer.is_some())
 }
 
@@ -110,7 +120,11 @@ async fn scan(link: &Link, cursor: String) -> Result<(String, Vec<Bytes>), Failu
     let pairs = parts.next().and_then(wire::array).unwrap_or_default();
     // Names and values take turns.
     let fields = pairs.into_iter().step_by(2).filter_map(wire::bytes);
-    let next = if next.is_empty() { "0".to_owned() } else { next };
+    let next = if next.is_empty() {
+        "0".to_owned()
+    } else {
+        next
+    };
     Ok((next, fields.filter(|field| field.len() == 17).collect()))
 }
 
@@ -119,7 +133,10 @@ async fn custom(link: &Link, name: &'static str, arguments: Vec<Value>) -> Resul
         let command = CustomCommand::new_static(name, ClusterHash::FirstKey, false);
         client.custom::<Value, Value>(command, arguments).await
     };
-    link.calls.database.run(Side::Read, "log.janitor", send).await
+    link.calls
+        .database
+        .run(Side::Read, "log.janitor", send)
+        .await
 }
 
 #[expect(clippy::cast_precision_loss, reason = "any fraction will do")]

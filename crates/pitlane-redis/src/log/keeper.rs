@@ -42,7 +42,7 @@ async fn beat(link: &Link) -> Result<(), Unknown> {
             let lost = !checked.tail.covers(&watermark);
             let known = link.log.watermark();
             if lost || known.is_none_or(|known| !known.covers(&checked.tail)) {
-                catch_up(link, checked.tail).await?;
+                catch_up(link, checked.tail, lost).await?;
             }
             link.confirmed(began);
         }
@@ -51,15 +51,15 @@ async fn beat(link: &Link) -> Result<(), Unknown> {
     pay(link).await
 }
 
-/// Brings the node up to `tail` at least, together with whoever else wants that.
-pub(super) async fn catch_up(link: &Link, tail: Watermark) -> Result<(), Unknown> {
+/// Brings the node up to `tail` at least, together with whoever else wants that. `lost` says that
+/// the tail lies before what the node had read already.
+pub(super) async fn catch_up(link: &Link, tail: Watermark, lost: bool) -> Result<(), Unknown> {
     let _turn = link.catching.lock().await;
     for _ in 0..MAX_STEPS {
         let Some(before) = link.log.watermark() else {
             return Err(Unknown);
         };
-        let is_reached = before.covers(&tail) && tail.covers(&before);
-        if is_reached {
+        if before.covers(&tail) && !lost {
             return Ok(());
         }
         let batch = link
@@ -111,7 +111,10 @@ async fn advance(link: &Link, before: Watermark, batch: &Batch) -> Result<bool, 
 /// Finds the log's present life after the one that was known turned out to be over.
 async fn rejoin(link: &Link, known: Incarnation, refused: Refused) -> Result<(), Unknown> {
     match refused {
-        Refused::Failed(_) => Err(Unknown),
+        Refused::Failed(failure) => {
+            tracing::debug!(%failure, "the invalidation log did not answer");
+            Err(Unknown)
+        }
         Refused::Other(other) => join(link, Some(other)).await,
         Refused::Over => renew(link, Expected::This(known)).await,
     }
@@ -144,7 +147,11 @@ async fn renew(link: &Link, expected: Expected) -> Result<(), Unknown> {
     let mut expected = expected;
     for _ in 0..MAX_STEPS {
         let began = link.now();
-        let refused = match link.calls.renew(fresh_incarnation(), expected, random()).await {
+        let refused = match link
+            .calls
+            .renew(fresh_incarnation(), expected, random())
+            .await
+        {
             Ok(checked) => {
                 tracing::info!("began a new life of the invalidation log");
                 joined(link, checked, began);
@@ -198,8 +205,12 @@ async fn pay(link: &Link) -> Result<(), Unknown> {
                 if !link.log.appended(&logged, Some(debt.local), link.now()) {
                     return Err(Unknown);
                 }
-                if link.log.watermark().is_none_or(|known| !known.covers(&logged.at)) {
-                    catch_up(link, logged.at).await?;
+                if link
+                    .log
+                    .watermark()
+                    .is_none_or(|known| !known.covers(&logged.at))
+                {
+                    catch_up(link, logged.at, false).await?;
                 }
             }
             Err(refused) => rejoin(link, watermark.incarnation(), refused).await?,

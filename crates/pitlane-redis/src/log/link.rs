@@ -3,13 +3,13 @@ use std::fmt;
 use std::future::Future;
 use std::hash::{BuildHasher, Hasher};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use pitlane_core::{
-    Incarnation, Log, Position, Record, RemoteFuture, Remembered, StoreError, StoreErrorKind,
-    TagId, Timestamp, Uplink, UplinkStatus, Watermark,
+    BreakerState, Incarnation, Log, Position, Record, Remembered, RemoteFuture, StoreError,
+    StoreErrorKind, TagId, Timestamp, Uplink, UplinkStatus, Watermark,
 };
 use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinHandle;
@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use super::calls::{Calls, Names, Refused};
 use super::tails::Tails;
 use super::{follower, janitor, keeper};
-use crate::{Database, Dedicated, Side};
+use crate::{CircuitBrokenRedis, ConfigError, Database, Dedicated, Side};
 
 /// How many records one reading brings.
 pub(super) const BATCH: u32 = 1000;
@@ -48,6 +48,7 @@ impl Drop for Handle {
 /// What the link is doing, shared with the background work.
 pub(super) struct Link {
     pub(super) log: Arc<Log>,
+    redis: CircuitBrokenRedis,
     pub(super) calls: Calls,
     pub(super) settings: Settings,
     tails: Tails,
@@ -78,6 +79,7 @@ pub(super) struct Settings {
 /// Configures a [`RedisLog`].
 #[must_use]
 pub struct RedisLogBuilder {
+    redis: CircuitBrokenRedis,
     database: Database,
     dedicated: Dedicated,
     namespace: String,
@@ -131,6 +133,7 @@ impl RedisLogBuilder {
         let calls = Calls::new(self.database, Names::of(&self.namespace), self.max_length);
         let link = Arc::new(Link {
             log,
+            redis: self.redis,
             calls,
             settings: self.settings,
             tails: Tails::default(),
@@ -155,14 +158,18 @@ impl RedisLogBuilder {
 }
 
 impl RedisLog {
-    /// Configures a link to the log of `namespace` in `database`. `dedicated` is a connection to
-    /// the same database for a reading that blocks; `clock` tells this node's time.
+    /// Configures a link to the log of `namespace` in one of the client's databases; `clock`
+    /// tells this node's time.
+    ///
+    /// # Errors
+    ///
+    /// The client was not built for that database.
     pub fn builder(
-        database: Database,
-        dedicated: Dedicated,
+        redis: &CircuitBrokenRedis,
+        database: u8,
         namespace: &str,
         clock: impl Fn() -> Timestamp + Send + Sync + 'static,
-    ) -> RedisLogBuilder {
+    ) -> Result<RedisLogBuilder, ConfigError> {
         let settings = Settings {
             heartbeat: Duration::from_millis(100),
             gap: Duration::from_millis(250),
@@ -170,13 +177,14 @@ impl RedisLog {
             max_tags: 1_000_000,
             clock: Arc::new(clock),
         };
-        RedisLogBuilder {
-            database,
-            dedicated,
+        Ok(RedisLogBuilder {
+            redis: redis.clone(),
+            dedicated: redis.dedicated(database),
+            database: redis.database(database)?,
             namespace: namespace.to_owned(),
             max_length: 10_000,
             settings,
-        }
+        })
     }
 }
 
@@ -193,7 +201,8 @@ impl Link {
 
     /// Notes that the node had read everything at a moment that lies after `began`.
     pub(super) fn confirmed(&self, began: Timestamp) {
-        self.confirmed.fetch_max(began.as_millis(), Ordering::AcqRel);
+        self.confirmed
+            .fetch_max(began.as_millis(), Ordering::AcqRel);
         self.log.set_degraded(false);
     }
 
@@ -256,7 +265,9 @@ impl Link {
         let lost = tail.incarnation() == before.incarnation() && !tail.covers(&before);
         let known = self.log.watermark();
         if lost || !known.is_some_and(|known| known.covers(&tail)) {
-            keeper::catch_up(self, tail).await.map_err(|_| unreachable())?;
+            keeper::catch_up(self, tail, lost)
+                .await
+                .map_err(|_| unreachable())?;
         }
         self.confirmed(began);
         Ok(())
@@ -317,7 +328,11 @@ impl Link {
             return None;
         }
         owing.record = None;
-        if self.log.watermark().is_none_or(|known| !known.covers(&appended.at)) {
+        if self
+            .log
+            .watermark()
+            .is_none_or(|known| !known.covers(&appended.at))
+        {
             self.wake.notify_one();
         }
         Some(appended.at.position)
@@ -353,7 +368,10 @@ impl Uplink for RedisLog {
         Box::pin(self.handle.link.ask(tags))
     }
 
-    fn append(&self, record: Record) -> Pin<Box<dyn Future<Output = Option<Position>> + Send + '_>> {
+    fn append(
+        &self,
+        record: Record,
+    ) -> Pin<Box<dyn Future<Output = Option<Position>> + Send + '_>> {
         Box::pin(self.handle.link.append(record))
     }
 
@@ -363,7 +381,7 @@ impl Uplink for RedisLog {
 
     fn is_ready(&self) -> bool {
         let link = &self.handle.link;
-        link.is_healthy() && link.calls.database.is_closed(Side::Read)
+        link.is_healthy() && link.redis.state(Side::Read) == BreakerState::Closed
     }
 
     fn clock_offset(&self) -> i64 {

@@ -46,8 +46,12 @@ pub(super) fn parse_name(text: &[u8]) -> Option<Incarnation> {
     let digits = text
         .iter()
         .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte));
-    let text = str::from_utf8(text).ok().filter(|text| digits && text.len() == 16)?;
-    u64::from_str_radix(text, 16).ok().map(Incarnation::from_u64)
+    let text = str::from_utf8(text)
+        .ok()
+        .filter(|text| digits && text.len() == 16)?;
+    u64::from_str_radix(text, 16)
+        .ok()
+        .map(Incarnation::from_u64)
 }
 
 #[cfg(test)]
@@ -70,7 +74,13 @@ mod tests {
     fn only_hexadecimal_digits_name_an_incarnation() {
         let one = Incarnation::from_random(0xabc);
         assert_eq!(parse_name(name(one).as_bytes()), Some(one));
-        for text in ["", "abc", "0000000000000ABC", "'..os.exit()--000", "+000000000000abc"] {
+        for text in [
+            "",
+            "abc",
+            "0000000000000ABC",
+            "'..os.exit()--000",
+            "+000000000000abc",
+        ] {
             assert_eq!(parse_name(text.as_bytes()), None, "{text}");
         }
     }

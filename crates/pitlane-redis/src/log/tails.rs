@@ -65,7 +65,11 @@ struct Closing<'a>(&'a Tails);
 
 impl Drop for Closing<'_> {
     fn drop(&mut self) {
-        let mut waiting = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self
+            .0
+            .waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         *waiting = None;
     }
 }
@@ -117,9 +121,8 @@ mod tests {
     async fn when_the_reader_is_dropped_the_others_read_again() {
         let tails = Tails::default();
         let mut first = Box::pin(tails.read(|| async { Some(mark(1)) }));
-        let pending = std::future::poll_fn(|cx| {
-            std::task::Poll::Ready(first.as_mut().poll(cx).is_pending())
-        });
+        let pending =
+            std::future::poll_fn(|cx| std::task::Poll::Ready(first.as_mut().poll(cx).is_pending()));
         assert!(pending.await);
         let mut second = Box::pin(tails.read(|| async { Some(mark(2)) }));
         let pending = std::future::poll_fn(|cx| {
