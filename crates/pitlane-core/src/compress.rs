@@ -71,25 +71,31 @@ pub(crate) fn compressed<R>(
     result
 }
 
-/// The `length` bytes that `block` was made of. Whoever calls has bounded `length`: this much is
-/// allocated, and never more.
-pub(crate) fn expanded(method: Method, block: &[u8], length: usize) -> Result<Vec<u8>, Cause> {
+/// The `length` bytes that `block` was made of; nothing when it is those bytes itself. Whoever
+/// calls has bounded `length`: this much is allocated, and never more.
+pub(crate) fn expanded(
+    method: Method,
+    block: &[u8],
+    length: usize,
+) -> Result<Option<Vec<u8>>, Cause> {
     let body = match method {
-        Method::Stored => block.to_vec(),
-        Method::Lz4 => {
-            let mut body = vec![0; length];
-            let written = lz4_flex::block::decompress_into(block, &mut body)?;
-            body.truncate(written);
-            body
-        }
+        Method::Stored => None,
+        Method::Lz4 => Some(lz4_expanded(block, length)?),
         #[cfg(feature = "zstd")]
-        Method::Zstd => zstd_expanded(block, length)?,
+        Method::Zstd => Some(zstd_expanded(block, length)?),
     };
-    if body.len() == length {
+    if body.as_deref().unwrap_or(block).len() == length {
         Ok(body)
     } else {
         Err("the body has another length than was said".into())
     }
+}
+
+fn lz4_expanded(block: &[u8], length: usize) -> Result<Vec<u8>, Cause> {
+    let mut body = vec![0; length];
+    let written = lz4_flex::block::decompress_into(block, &mut body)?;
+    body.truncate(written);
+    Ok(body)
 }
 
 #[cfg(feature = "zstd")]
