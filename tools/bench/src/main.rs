@@ -1,13 +1,15 @@
 //! Side-by-side benchmarks: everything in one run, in turns, with ratios.
 //!
 //! `cargo xtask bench hit` prints what a hit in memory and a pass-through cost against the bare
-//! service. Only the ratios of one run mean anything; the times depend on the machine.
+//! service; `codec` what an entry costs as bytes against framing by hand. Only the ratios of one
+//! run mean anything; the times depend on the machine.
 #![expect(
     clippy::print_stdout,
     clippy::indexing_slicing,
     reason = "a command-line tool"
 )]
 
+mod codec;
 mod hit;
 mod measure;
 
@@ -21,8 +23,9 @@ fn main() {
     for name in &names {
         match name.as_str() {
             "hit" => hit::run(),
+            "codec" => codec::run(),
             other => {
-                eprintln!("no benchmark is named {other:?}; there is: hit");
+                eprintln!("no benchmark is named {other:?}; there are: hit, codec");
                 std::process::exit(2);
             }
         }
