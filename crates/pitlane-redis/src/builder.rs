@@ -84,6 +84,12 @@ impl RedisBuilder {
         self
     }
 
+    /// The URL's database.
+    #[must_use]
+    pub fn url_database(&self) -> u8 {
+        self.server.database()
+    }
+
     /// What the keys of the client's own begin with: `pitlane` by default. There is one, the
     /// probe key `{pitlane}:probe`, with literal braces. It expires after a minute.
     pub fn namespace(mut self, namespace: impl Into<String>) -> Self {

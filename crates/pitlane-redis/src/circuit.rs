@@ -123,10 +123,9 @@ impl Circuit {
         let Blame { read, write, .. } = kind.blame();
         let random = self.random();
         let opened = pass.read.record(read, now, random);
-        if let Some(permit) = pass.write {
-            if permit.record(write, now, random) {
-                self.publish(Some(kind));
-            }
+        let write = pass.write.map(|permit| permit.record(write, now, random));
+        if write == Some(true) {
+            self.publish(Some(kind));
         }
         if opened {
             self.opened(kind);

@@ -28,7 +28,7 @@ const USER_TIMEOUT: Duration = Duration::from_millis(300);
 /// How long one attempt to connect may take, and then each step of the greeting. Together with
 /// the pause between attempts they bound how soon a server that is back is noticed.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-const GREETING_TIMEOUT: Duration = Duration::from_millis(500);
+const GREETING_TIMEOUT: Duration = Duration::from_millis(750);
 
 /// The last resort within the client library; every call has a shorter limit of its own.
 pub(crate) const LONGEST_CALL: Duration = Duration::from_secs(10);

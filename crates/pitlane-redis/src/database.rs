@@ -3,7 +3,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use bytes::Bytes;
 use fred::{
     clients::{Client, Pipeline},
-    error::Error as RedisError,
+    error::{Error as RedisError, ErrorKind},
     interfaces::{ClientLike, KeysInterface},
     types::{Expiration, SetOptions, Value},
 };
@@ -125,7 +125,8 @@ impl Database {
 impl RemoteStore for Database {
     fn get<'a>(&'a self, key: &'a str) -> RemoteFuture<'a, Option<Bytes>> {
         let commands = &self.connection.commands;
-        Box::pin(self.command(Side::Read, "get", move || commands.get(key)))
+        let send = move || async move { text(commands.get::<Value, _>(key).await?) };
+        Box::pin(self.command(Side::Read, "get", send))
     }
 
     fn get_many<'a>(&'a self, keys: &'a [&'a str]) -> RemoteFuture<'a, Vec<Option<Bytes>>> {
@@ -134,7 +135,14 @@ impl RemoteStore for Database {
             if keys.is_empty() {
                 return Ok(Vec::new());
             }
-            let send = || commands.mget(keys.to_vec());
+            let send = || async {
+                match commands.mget::<Value, _>(keys.to_vec()).await? {
+                    Value::Array(values) if values.len() == keys.len() => {
+                        values.into_iter().map(text).collect()
+                    }
+                    _ => Err(other_shape()),
+                }
+            };
             self.command(Side::Read, "get_many", send).await
         })
     }
@@ -238,6 +246,20 @@ impl fmt::Debug for Database {
             .field("number", &self.number())
             .finish_non_exhaustive()
     }
+}
+
+/// Text and nothing else: the library would turn a number into its digits.
+fn text(value: Value) -> Result<Option<Bytes>, RedisError> {
+    match value {
+        Value::Null => Ok(None),
+        Value::Bytes(bytes) => Ok(Some(bytes)),
+        Value::String(text) => Ok(Some(text.into_inner())),
+        _ => Err(other_shape()),
+    }
+}
+
+fn other_shape() -> RedisError {
+    RedisError::new(ErrorKind::Parse, "an answer of another shape")
 }
 
 /// Redis refuses an expiry of zero.

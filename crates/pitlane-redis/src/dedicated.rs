@@ -1,4 +1,4 @@
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use fred::{clients::Client, error::Error as RedisError, interfaces::ClientLike};
 use tokio::{
@@ -7,8 +7,6 @@ use tokio::{
     task::AbortHandle,
     time::{sleep, timeout},
 };
-
-use std::sync::Arc;
 
 use crate::{
     connection::{self, keep_connected},
@@ -99,10 +97,11 @@ impl fmt::Debug for Dedicated {
 async fn repair(client: Client, broken: Arc<Notify>) {
     loop {
         broken.notified().await;
-        if client.is_connected() {
-            if let Err(error) = client.force_reconnection().await {
-                tracing::debug!(%error, "forced reconnect failed");
-            }
+        if !client.is_connected() {
+            continue;
+        }
+        if let Err(error) = client.force_reconnection().await {
+            tracing::debug!(%error, "forced reconnect failed");
         }
     }
 }

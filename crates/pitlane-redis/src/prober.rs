@@ -36,13 +36,13 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         while reconnects.try_join_next().is_some() {}
         let news = shared.circuit.work.notified();
         match due(&shared) {
-            Some(due) => drop(timeout_at(due, news).await),
+            Some(due) => wait(due, news).await,
             None => news.await,
         }
     }
 }
 
-async fn timeout_at(due: Instant, news: impl Future<Output = ()>) {
+async fn wait(due: Instant, news: impl Future<Output = ()>) {
     let earliest = Instant::now() + PAUSE;
     tokio::select! {
         () = sleep_until(due.max(earliest)) => {}
@@ -53,9 +53,11 @@ async fn timeout_at(due: Instant, news: impl Future<Output = ()>) {
 /// When there is something to do without news; none while all is well.
 fn due(shared: &Shared) -> Option<Instant> {
     let circuit = &shared.circuit;
-    let is_down = |connection: &Arc<Connection>| connection.is_down();
-    let down = shared.connections.iter().any(is_down);
-    let ask = down.then(|| Instant::now() + EVERY);
+    let any = |is: fn(&Connection) -> bool| shared.connections.iter().any(|one| is(one));
+    let ask = any(Connection::is_down).then(|| Instant::now() + EVERY);
+    if !any(|connection| !connection.is_reconnecting()) {
+        return ask;
+    }
     let read = circuit.probe_at(Side::Read);
     let probe = read.or_else(|| circuit.probe_at(Side::Write));
     let probe = probe.map(|moment| circuit.at(moment));

@@ -10,10 +10,14 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A client whose circuit is closed. Its budget is generous, because tests share the processor.
 pub(crate) async fn closed(url: &str) -> CircuitBrokenRedis {
-    let builder = CircuitBrokenRedis::builder(url).unwrap();
-    let redis = builder.budget(Duration::from_secs(1)).build().unwrap();
+    let redis = built(url);
     soon_closed(&redis).await;
     redis
+}
+
+pub(crate) fn built(url: &str) -> CircuitBrokenRedis {
+    let builder = CircuitBrokenRedis::builder(url).unwrap();
+    builder.budget(Duration::from_secs(1)).build().unwrap()
 }
 
 pub(crate) async fn soon_closed(redis: &CircuitBrokenRedis) {
