@@ -21,6 +21,8 @@ pub enum ErrorKind {
     UnknownCache,
     /// A text is no absolute URL.
     Url,
+    /// Redis did not do what it was asked.
+    Redis,
 }
 
 impl Error {

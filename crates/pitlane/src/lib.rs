@@ -24,13 +24,14 @@ mod stats;
 mod units;
 
 pub use cache::{
-    Cache, Caches, CachesBuilder, Claim, Fill, Invalidated, Invalidation, MemoryUse, Owed, Scope,
-    Value, depend_on,
+    Cache, Caches, CachesBuilder, Claim, Coherence, Fill, Invalidated, Invalidation, Kind,
+    MemoryUse, Owed, Records, RemoteLookup, Scope, Tier, Value, Wrote, depend_on,
 };
 pub use clock::Clock;
 pub use error::{Error, ErrorKind};
 pub use pitlane_core::{
-    Key, KeyError, KeyErrorKind, Outcome, Position, Reason, Tag, TagKind, Timestamp,
+    Key, KeyError, KeyErrorKind, Outcome, Position, PositionError, Reason, Tag, TagKind, Timestamp,
+    UplinkStatus,
 };
 pub use pitlane_policy::{Freshness, Profile};
 pub use response::{

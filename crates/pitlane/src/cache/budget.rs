@@ -33,7 +33,9 @@ impl Budget {
 
     fn take(&self, micros: u64) {
         let update = |left: u64| Some(left.saturating_sub(micros));
-        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, update);
+        let _ = self
+            .0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, update);
     }
 }
 

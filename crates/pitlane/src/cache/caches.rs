@@ -1,11 +1,14 @@
-use std::{collections::BTreeMap, env, fs, path::Path, sync::Arc};
+use std::{collections::BTreeMap, env, fs, path::Path, sync::Arc, time::Duration};
 
-use pitlane_core::{Tag, TagKind};
+use pitlane_core::{Position, Tag, TagKind, UplinkStatus};
 
 use super::{
-    Cache, Inner, Invalidated, Invalidation, Owed, Settings,
+    Cache, Inner, Invalidated, Invalidation, Kind, Owed, Settings,
     config::{self, File},
     memory::Memory,
+    names,
+    reclaim::{Sweep, reclaim},
+    remote::Remote,
     shared::Shared,
 };
 use crate::{
@@ -35,6 +38,8 @@ const DEFAULT_MAX_BODY: u64 = 1 << 20;
 pub struct Caches {
     shared: Arc<Shared>,
     caches: Arc<BTreeMap<Box<str>, Cache>>,
+    #[cfg(feature = "redis")]
+    redis: Option<pitlane_redis::CircuitBrokenRedis>,
 }
 
 impl Caches {
@@ -94,15 +99,72 @@ impl Caches {
     }
 
     /// Empties one cache in time that does not depend on what it holds. The memory is given back
-    /// as entries expire or are pushed out.
+    /// as entries expire or are pushed out; in Redis a walk in the background gives it back, with
+    /// at most about 5,000 commands a second.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::UnknownCache`], or as [`Caches::invalidate`].
+    /// [`ErrorKind::UnknownCache`], or as [`Caches::invalidate`]; for a cache of the kind `store`
+    /// [`ErrorKind::Redis`].
     pub async fn clear(&self, name: &str) -> Result<Invalidated, Error> {
         let cache = self.get(name)?;
+        if cache.settings().kind == Kind::Store {
+            cache.records()?.clear().await?;
+            let position = self.shared.log.basis().position;
+            return Ok(Invalidated::Applied { position });
+        }
         let tag = Tag::of(TagKind::Cache, cache.name());
-        self.publish(Invalidation::default().add_tag(tag)).await
+        let cleared = self.publish(Invalidation::default().add_tag(tag)).await?;
+        if let (Invalidated::Applied { position }, Some(remote)) = (cleared, &cache.inner.remote) {
+            let (store, prefix) = (Arc::clone(&remote.store), remote.prefix.to_string());
+            self.shared.spawn(async move {
+                let swept = reclaim(store, prefix, Sweep::Before(position)).await;
+                tracing::debug!(?swept, "gave back what a cleared cache held");
+            });
+        }
+        Ok(cleared)
+    }
+
+    /// Waits until this node has read the log up to `position`, as another node's
+    /// [`Invalidated::Applied`] gave it: whoever hands the position on with the next request
+    /// reads its own writes on any node. Says whether that worked within the Redis budget.
+    ///
+    /// A position of another life of the log counts as reached: nothing from before it is used.
+    pub async fn reach(&self, position: Position) -> bool {
+        let reached = || {
+            let known = self.shared.log.basis().position;
+            known.incarnation == position.incarnation && known.id >= position.id
+        };
+        reached()
+            || self
+                .shared
+                .confirm(&super::Budget::new(self.shared.budget))
+                .await
+    }
+
+    /// How the link to the shared log is doing; `None` without Redis.
+    #[must_use]
+    pub fn log_status(&self) -> Option<UplinkStatus> {
+        self.shared
+            .uplink
+            .as_deref()
+            .map(pitlane_core::Uplink::status)
+    }
+
+    /// The client for Redis, with its circuit breaker; `None` without Redis.
+    #[cfg(feature = "redis")]
+    #[must_use]
+    pub const fn redis(&self) -> Option<&pitlane_redis::CircuitBrokenRedis> {
+        self.redis.as_ref()
+    }
+
+    /// Appends the invalidations that are owed to the log, for at most `limit`, and ends the link
+    /// to it. Says whether nothing is owed any more: what is, other nodes won't hear of.
+    pub async fn shutdown(&self, limit: Duration) -> bool {
+        match &self.shared.uplink {
+            Some(uplink) => uplink.shutdown(limit).await,
+            None => true,
+        }
     }
 }
 
@@ -114,6 +176,9 @@ pub struct CachesBuilder {
     memory: Option<u64>,
     max_body: Option<u64>,
     clock: Option<Clock>,
+    namespace: Option<String>,
+    #[cfg(feature = "redis")]
+    redis: super::redis::Wanted,
     caches: BTreeMap<Box<str>, Settings>,
 }
 
@@ -143,6 +208,36 @@ impl CachesBuilder {
         self
     }
 
+    /// What the names of everything in Redis begin with; `pitlane` by default. Servers that share
+    /// a namespace share entries and invalidations.
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.namespace = Some(namespace.into());
+        self
+    }
+
+    /// Where Redis is: `redis://host:port/database`, with user and password where they are
+    /// needed, `rediss://` with the feature `redis-tls`, or `redis+unix://`.
+    #[cfg(feature = "redis")]
+    pub fn redis(mut self, url: impl Into<secrecy::SecretString>) -> Self {
+        self.redis.url = Some(url.into());
+        self
+    }
+
+    /// How long Redis may keep one request waiting in all; 50 ms by default.
+    #[cfg(feature = "redis")]
+    pub const fn redis_budget(mut self, budget: Duration) -> Self {
+        self.redis.budget = Some(budget);
+        self
+    }
+
+    /// Which database the invalidation log lives in: by default that of the cache `default`, or
+    /// of the first one by name. All servers of a namespace have to agree on it.
+    #[cfg(feature = "redis")]
+    pub const fn log_database(mut self, database: u8) -> Self {
+        self.redis.log_database = Some(database);
+        self
+    }
+
     /// Reads `pitlane.toml`. What the file says wins over what was said before.
     ///
     /// # Errors
@@ -164,19 +259,26 @@ impl CachesBuilder {
     ///
     /// [`ErrorKind::Configuration`] with the line when something in it is unknown or wrong.
     pub fn config(mut self, text: &str, origin: &str) -> Result<Self, Error> {
+        let file = config::parse(text, origin)?;
+        #[cfg(feature = "redis")]
+        self.redis.take(file.redis);
         let File {
+            namespace,
             limit,
             max_body,
             caches,
-        } = config::parse(text, origin)?;
+            ..
+        } = file;
+        self.namespace = namespace.or(self.namespace);
         self.memory = limit.or(self.memory);
         self.max_body = max_body.or(self.max_body);
         self.caches.extend(caches);
         Ok(self)
     }
 
-    /// Reads the environment: `PITLANE_CONFIG` names a configuration file, and
-    /// `PITLANE_MEMORY_LIMIT` (such as `256MiB`) wins over it.
+    /// Reads the environment: `PITLANE_CONFIG` names a configuration file;
+    /// `PITLANE_MEMORY_LIMIT` (such as `256MiB`) and, with the feature `redis`,
+    /// `PITLANE_REDIS_URL` and `PITLANE_REDIS_PASSWORD` win over it.
     ///
     /// # Errors
     ///
@@ -194,6 +296,12 @@ impl CachesBuilder {
             })?;
             self.memory = Some(limit);
         }
+        #[cfg(feature = "redis")]
+        {
+            let secret = |name| env::var(name).ok().map(secrecy::SecretString::from);
+            self.redis.url = secret("PITLANE_REDIS_URL").or(self.redis.url);
+            self.redis.password = secret("PITLANE_REDIS_PASSWORD").or(self.redis.password);
+        }
         Ok(self)
     }
 
@@ -201,12 +309,18 @@ impl CachesBuilder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Configuration`] when a memory limit can't hold the largest body, or the
-    /// caches' own limits leave nothing to share.
+    /// [`ErrorKind::Configuration`] when a memory limit can't hold the largest body, the
+    /// caches' own limits leave nothing to share, two caches share a place in Redis, or there is
+    /// no tokio runtime to talk to Redis on. That Redis is there is not needed.
     pub fn build(mut self) -> Result<Caches, Error> {
         if self.caches.is_empty() {
             self.caches.insert("default".into(), Settings::default());
         }
+        #[cfg_attr(
+            not(feature = "redis"),
+            expect(unused_variables, reason = "nothing is named")
+        )]
+        let namespace = self.check_names()?;
         let limit = self.memory.unwrap_or(DEFAULT_LIMIT);
         let own = self
             .caches
@@ -229,22 +343,61 @@ impl CachesBuilder {
                 return Err(Error::new(ErrorKind::Configuration, message));
             }
         };
-        let shared = Arc::new(Shared::alone(self.clock.clone().unwrap_or_default()));
+        let clock = self.clock.clone().unwrap_or_default();
+        #[cfg(feature = "redis")]
+        let connected = match &self.redis.url {
+            Some(url) => Some(super::redis::connect(
+                &self.redis,
+                url,
+                &namespace,
+                &self.caches,
+                &clock,
+            )?),
+            None => None,
+        };
+        #[cfg(feature = "redis")]
+        let shared = match &connected {
+            Some(connected) => Shared::new(
+                clock,
+                Arc::clone(&connected.log),
+                Some(Arc::clone(&connected.uplink)),
+                connected.budget,
+            ),
+            None => Shared::alone(clock),
+        };
+        #[cfg(not(feature = "redis"))]
+        let shared = Shared::alone(clock);
+        let shared = Arc::new(shared);
         let mut caches = BTreeMap::new();
         for (number, (name, settings)) in (0..).zip(&self.caches) {
             let memory = match (settings.memory, &common) {
                 (None, Some(common)) => Arc::clone(common),
+                (Some(0), _) if shared.uplink.is_some() => {
+                    let max_body = self.max_body.unwrap_or(DEFAULT_MAX_BODY);
+                    let tier = Memory::without_entries(max_body);
+                    Arc::new(tier.ok_or_else(|| Error::new(ErrorKind::Configuration, "no memory"))?)
+                }
                 (own, _) => {
                     let what = format!("the memory limit of the cache {name:?}");
                     Arc::new(self.tier(&what, own.unwrap_or_default())?)
                 }
             };
+            #[cfg(feature = "redis")]
+            let remote = match &connected {
+                Some(connected) => {
+                    let store = connected.store(settings)?;
+                    Some(Remote::new(store, &namespace, name, settings))
+                }
+                None => None,
+            };
+            #[cfg(not(feature = "redis"))]
+            let remote: Option<Remote> = None;
             let inner = Inner {
                 name: name.clone(),
                 number,
                 settings: settings.clone(),
                 memory,
-                remote: None,
+                remote,
                 shared: Arc::clone(&shared),
                 stats: Stats::new(),
             };
@@ -258,7 +411,31 @@ impl CachesBuilder {
         Ok(Caches {
             shared,
             caches: Arc::new(caches),
+            #[cfg(feature = "redis")]
+            redis: connected.map(|connected| connected.redis),
         })
+    }
+
+    /// Checks what becomes part of keys in Redis; returns the namespace.
+    fn check_names(&self) -> Result<String, Error> {
+        let wrong = |message| Error::new(ErrorKind::Configuration, message);
+        let namespace = self
+            .namespace
+            .clone()
+            .unwrap_or_else(|| "pitlane".to_owned());
+        names::check_namespace(&namespace).map_err(wrong)?;
+        let mut places = BTreeMap::new();
+        for (name, settings) in &self.caches {
+            names::check_cache(name).map_err(wrong)?;
+            let prefix = settings.prefix.as_ref().unwrap_or(name);
+            names::check_prefix(prefix).map_err(wrong)?;
+            if let Some(other) = places.insert((settings.database, prefix), name) {
+                return Err(wrong(format!(
+                    "the caches {other:?} and {name:?} share the database and the prefix {prefix:?}"
+                )));
+            }
+        }
+        Ok(namespace)
     }
 
     fn tier(&self, what: &str, limit: u64) -> Result<Memory, Error> {

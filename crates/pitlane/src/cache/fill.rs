@@ -1,10 +1,7 @@
 use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use pitlane_core::{
-    Basis, Followed, Joined, Key, Meta, Tag, TagId, TagKind, TagSet,
-    Timestamp,
-};
+use pitlane_core::{Basis, Followed, Joined, Key, Meta, Tag, TagId, TagKind, TagSet, Timestamp};
 use pitlane_policy::Freshness;
 use tokio::time::timeout;
 
@@ -149,7 +146,9 @@ impl Cache {
         if found.is_none()
             && let Some(slot) = self.pull(&wanted.place, budget).await
         {
-            found = self.usable(&wanted.place, slot, Tier::Remote).filter(|found| !found.stale);
+            found = self
+                .usable(&wanted.place, slot, Tier::Remote)
+                .filter(|found| !found.stale);
         }
         if let Some(found) = found {
             if let Some(lead) = lead {

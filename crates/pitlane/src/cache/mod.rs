@@ -7,6 +7,11 @@ mod entry;
 mod fill;
 mod invalidate;
 mod memory;
+mod names;
+mod reclaim;
+mod records;
+#[cfg(feature = "redis")]
+mod redis;
 mod remote;
 mod scope;
 mod shared;
@@ -14,12 +19,13 @@ mod wire;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use pitlane_core::{Digest, TagId, TagKind};
+use pitlane_core::{Digest, TagId, TagKind, codec::Compression};
 
 pub use caches::{Caches, CachesBuilder};
-pub use fill::{Claim, Fill, Value};
-pub use remote::RemoteLookup;
+pub use fill::{Claim, Fill, Tier, Value};
 pub use invalidate::{Invalidated, Invalidation, Owed};
+pub use records::{Records, Wrote};
+pub use remote::RemoteLookup;
 pub use scope::{Scope, depend_on};
 
 pub(crate) use budget::Budget;
@@ -72,8 +78,11 @@ pub(crate) struct Settings {
     /// A limit of its own, in bytes, taken out of the shared one.
     pub(crate) memory: Option<u64>,
     pub(crate) version: u32,
-    /// Which Redis database; zero, as Redis has it, unless said.
+    /// Which Redis database; the URL's unless said.
     pub(crate) database: Option<u8>,
+    /// What its keys begin with in Redis, behind the namespace; its name unless said.
+    pub(crate) prefix: Option<Box<str>>,
+    pub(crate) compression: Compression,
     pub(crate) kind: Kind,
     pub(crate) coherence: Coherence,
 }
@@ -142,6 +151,14 @@ impl Cache {
         self.inner.shared.flights.len()
     }
 
+    /// What the keys of this cache begin with in Redis.
+    fn remote_prefix(&self) -> String {
+        self.inner
+            .remote
+            .as_ref()
+            .map_or_else(String::new, |remote| remote.prefix.to_string())
+    }
+
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.inner.shared
     }
@@ -161,7 +178,10 @@ impl Cache {
     /// How looks into the remote tier ended since the start; empty without one.
     #[must_use]
     pub fn remote_lookups(&self) -> Vec<(RemoteLookup, u64)> {
-        self.inner.remote.as_ref().map_or_else(Vec::new, Remote::lookups)
+        self.inner
+            .remote
+            .as_ref()
+            .map_or_else(Vec::new, Remote::lookups)
     }
 
     pub(crate) fn digest(&self, key: &[u8]) -> Digest {

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use super::budget::Budget;
 use super::entry::{Entry, Marker, Slot};
 use super::wire::{self, Arrived, Draft};
-use super::{Cache, Place};
+use super::{Cache, Place, Settings};
 
 /// One cache's part of the remote tier.
 #[derive(Debug)]
@@ -26,10 +26,11 @@ pub(crate) struct Remote {
     /// What the keys of the cache begin with in Redis.
     pub(super) prefix: Box<str>,
     pub(super) compression: Compression,
-    /// Nothing lives longer there.
-    pub(super) max_life: Duration,
     lookups: [AtomicU64; LOOKUPS],
 }
+
+/// Nothing lives longer in Redis: the log remembers invalidations as long.
+const MAX_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
 
 const LOOKUPS: usize = RemoteLookup::ALL.len();
 
@@ -77,17 +78,25 @@ impl RemoteLookup {
 }
 
 impl Remote {
+    #[cfg_attr(
+        not(feature = "redis"),
+        expect(dead_code, reason = "nothing is remote then")
+    )]
     pub(super) fn new(
         store: Arc<dyn RemoteStore>,
-        prefix: String,
-        compression: Compression,
-        max_life: Duration,
+        namespace: &str,
+        name: &str,
+        settings: &Settings,
     ) -> Self {
+        let prefix = settings.prefix.as_deref().unwrap_or(name);
+        let version = match settings.version {
+            0 => String::new(),
+            version => format!("@{version}"),
+        };
         Self {
             store,
-            prefix: prefix.into(),
-            compression,
-            max_life,
+            prefix: format!("{namespace}:{prefix}{version}:").into(),
+            compression: settings.compression,
             lookups: [const { AtomicU64::new(0) }; LOOKUPS],
         }
     }
@@ -108,14 +117,17 @@ impl Remote {
     }
 
     pub(super) fn lookups(&self) -> Vec<(RemoteLookup, u64)> {
-        let counts = self.lookups.iter().map(|count| count.load(Ordering::Relaxed));
+        let counts = self
+            .lookups
+            .iter()
+            .map(|count| count.load(Ordering::Relaxed));
         RemoteLookup::ALL.into_iter().zip(counts).collect()
     }
 
     /// How long something lives in Redis that can be used for `retention`: up to a tenth less, so
     /// that what was stored together does not expire together. `None` when it isn't worth it.
     fn life(&self, retention: Duration, place: &Place) -> Option<Duration> {
-        let life = retention.min(self.max_life);
+        let life = retention.min(MAX_LIFE);
         #[expect(clippy::cast_possible_truncation, reason = "some bits of a digest")]
         let jitter = u32::from(place.digest.0 as u16);
         let less = life / 10 * (jitter % 1024) / 1024;
@@ -174,7 +186,10 @@ impl Cache {
             return Ok(Err(RemoteLookup::Miss));
         };
         let Some(arrived) = self.unframe(bytes, key) else {
-            tracing::warn!(cache = self.name(), "what Redis holds is no entry; deleting it");
+            tracing::warn!(
+                cache = self.name(),
+                "what Redis holds is no entry; deleting it"
+            );
             let store = Arc::clone(&remote.store);
             self.shared().spawn(async move {
                 let _ = store.delete(&name).await;
@@ -182,9 +197,9 @@ impl Cache {
             return Ok(Err(RemoteLookup::Corrupt));
         };
         match arrived {
-            Arrived::Variants(vary) => {
-                Ok(Ok(Slot::Marker(Arc::new(Marker::variants(&place.key, vary)))))
-            }
+            Arrived::Variants(vary) => Ok(Ok(Slot::Marker(Arc::new(Marker::variants(
+                &place.key, vary,
+            ))))),
             Arrived::Entry(draft) => {
                 confirmed?;
                 let stamp = self.judge_remote(uplink, &draft).await?;
@@ -249,7 +264,10 @@ impl Cache {
                 return;
             };
             let name = remote.name(key);
-            let _ = remote.store.set(&name, bytes, life, Condition::Always).await;
+            let _ = remote
+                .store
+                .set(&name, bytes, life, Condition::Always)
+                .await;
         });
     }
 
@@ -276,7 +294,10 @@ impl Cache {
                 return;
             };
             let name = remote.name(key);
-            let _ = remote.store.set(&name, bytes, life, Condition::Always).await;
+            let _ = remote
+                .store
+                .set(&name, bytes, life, Condition::Always)
+                .await;
         });
     }
 }
@@ -303,7 +324,10 @@ async fn both<A: Future, B: Future>(a: A, b: B) -> (A::Output, B::Output) {
             second = Some(output);
         }
         if first.is_some() && second.is_some() {
-            return first.take().zip(second.take()).map_or(Poll::Pending, Poll::Ready);
+            return first
+                .take()
+                .zip(second.take())
+                .map_or(Poll::Pending, Poll::Ready);
         }
         Poll::Pending
     })

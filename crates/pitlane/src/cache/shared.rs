@@ -81,7 +81,10 @@ impl Shared {
             return false;
         };
         let spent = budget.start();
-        let confirmed = matches!(tokio::time::timeout(left, uplink.confirm()).await, Ok(Ok(())));
+        let confirmed = matches!(
+            tokio::time::timeout(left, uplink.confirm()).await,
+            Ok(Ok(()))
+        );
         if confirmed {
             spent.stop();
         } else {

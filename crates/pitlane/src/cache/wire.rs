@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, StatusCode};
-use pitlane_core::codec::{Decoded, EncodeError, Frame, Compression, encode};
+use pitlane_core::codec::{Compression, Decoded, EncodeError, Frame, encode};
 use pitlane_core::{Meta, Position, Stamp, TagSet, Timestamp};
 use pitlane_policy::Freshness;
 
@@ -67,7 +67,10 @@ fn outside(time: Timestamp, offset: i64) -> Timestamp {
 }
 
 fn inside(time: Timestamp, offset: i64) -> Timestamp {
-    Timestamp::from_millis(time.as_millis().saturating_add_signed(offset.saturating_neg()))
+    Timestamp::from_millis(
+        time.as_millis()
+            .saturating_add_signed(offset.saturating_neg()),
+    )
 }
 
 /// An entry for the remote tier. `key` is the part of its key that all nodes share.
@@ -183,7 +186,8 @@ fn read_freshness(head: &mut &[u8]) -> Option<Freshness> {
         [1] => true,
         _ => return None,
     };
-    let mut span = || take::<8>(head).map(|millis| Duration::from_millis(u64::from_le_bytes(millis)));
+    let mut span =
+        || take::<8>(head).map(|millis| Duration::from_millis(u64::from_le_bytes(millis)));
     let freshness = Freshness::new(span()?)
         .with_initial_age(span()?)
         .with_stale_while_revalidate(span()?)

@@ -174,7 +174,12 @@ impl<S, Q> Call<S, Q> {
         Some(found)
     }
 
-    fn serve_remote<R: Body>(&self, entry: &Entry, age: u64, ttl: u64) -> Response<ResponseBody<R>> {
+    fn serve_remote<R: Body>(
+        &self,
+        entry: &Entry,
+        age: u64,
+        ttl: u64,
+    ) -> Response<ResponseBody<R>> {
         let detail = Reason::Remote;
         self.count(Outcome::Hit, detail);
         let telling = Telling::Hit {
@@ -266,7 +271,9 @@ impl<S, Q> Call<S, Q> {
                 lead.land(Flown::Entry(Arc::clone(&entry)));
                 return Ok(self.serve_remote(&entry, age, ttl));
             }
-            Some(Found::Miss { fallback: stale, .. }) => fallback = fallback.or(stale),
+            Some(Found::Miss {
+                fallback: stale, ..
+            }) => fallback = fallback.or(stale),
             _ => {}
         }
         let settings = Arc::clone(&self.settings);

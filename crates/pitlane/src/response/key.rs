@@ -1,7 +1,7 @@
 use std::cell::Cell;
 
-pub(crate) use crate::cache::Place;
 use crate::cache::Cache;
+pub(crate) use crate::cache::Place;
 use http::{HeaderMap, HeaderName, Uri, Version, header};
 use pitlane_core::{Key, Reason, TagId, TagKind};
 

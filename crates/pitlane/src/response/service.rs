@@ -227,7 +227,11 @@ impl<S: Clone> ResponseCache<S> {
         Call {
             place: Place::new(&self.settings.cache, key.to_vec()),
             label: label.map(Box::from),
-            budget: self.settings.cache.has_remote().then(|| self.settings.cache.budget()),
+            budget: self
+                .settings
+                .cache
+                .has_remote()
+                .then(|| self.settings.cache.budget()),
             uri: self.settings.uri_of(&parts).clone(),
             inner: self.inner.clone(),
             settings: Arc::clone(&self.settings),

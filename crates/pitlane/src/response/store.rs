@@ -345,7 +345,9 @@ impl Draft {
             return Committed { entry, refusal };
         }
         if let Some((marker, new)) = judged.variants {
-            settings.cache.push_variants(&self.asked.place, &marker, &entry);
+            settings
+                .cache
+                .push_variants(&self.asked.place, &marker, &entry);
             if new {
                 let slot = Slot::Marker(marker);
                 settings.cache.tier().insert(self.asked.place.digest, slot);
