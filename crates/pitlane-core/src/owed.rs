@@ -161,11 +161,11 @@ impl Debts {
 
     fn forget_old(&mut self, now: Timestamp) {
         let window = self.bounds.window;
-        while let Some((_, record)) = self
-            .recent
-            .pop_front_if(|(then, _)| now.since(*then) > window)
+        while let Some((then, record)) = self.recent.front()
+            && now.since(*then) > window
         {
             self.remembered -= record.items.len().max(1);
+            self.recent.pop_front();
         }
         if self.forgot.is_some_and(|then| now.since(then) > window) {
             self.forgot = None;

@@ -42,6 +42,25 @@ impl Clock {
         Self(Source::Manual(Arc::new(AtomicU64::new(start.as_millis()))))
     }
 
+    /// The same clock, wrong by so many milliseconds: ahead, or behind where it is negative. For
+    /// tests of what a wrong clock can cost.
+    #[must_use]
+    pub fn skewed(self, millis: i64) -> Self {
+        let shift = |time: Timestamp| {
+            Timestamp::from_millis(time.as_millis().saturating_add_signed(millis))
+        };
+        Self(match self.0 {
+            Source::System { base, start } => Source::System {
+                base: shift(base),
+                start,
+            },
+            manual @ Source::Manual(_) => {
+                let now = shift(Self(manual).now());
+                Source::Manual(Arc::new(AtomicU64::new(now.as_millis())))
+            }
+        })
+    }
+
     /// Moves a manual clock; the system's clock can't be moved and stays as it is.
     pub fn advance(&self, by: Duration) {
         if let Source::Manual(millis) = &self.0 {

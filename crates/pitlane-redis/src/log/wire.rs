@@ -107,7 +107,7 @@ pub(super) fn time(value: Value) -> Option<u64> {
         str::from_utf8(&text).ok()?.parse::<u64>().ok()
     });
     let (seconds, micros) = (parts.next()??, parts.next()??);
-    Some(seconds.checked_mul(1000)?.checked_add(micros / 1000)?)
+    seconds.checked_mul(1000)?.checked_add(micros / 1000)
 }
 
 pub(super) fn array(value: Value) -> Option<Vec<Value>> {

@@ -185,16 +185,13 @@ impl Cache {
         let Some(bytes) = bytes? else {
             return Ok(Err(RemoteLookup::Miss));
         };
-        let Some(arrived) = self.unframe(bytes, key) else {
-            tracing::warn!(
-                cache = self.name(),
-                "what Redis holds is no entry; deleting it"
-            );
-            let store = Arc::clone(&remote.store);
-            self.shared().spawn(async move {
-                let _ = store.delete(&name).await;
-            });
-            return Ok(Err(RemoteLookup::Corrupt));
+        let arrived = match self.unframe(bytes, key) {
+            Ok(arrived) => arrived,
+            Err(Foreign::Unreadable) => return Ok(Err(RemoteLookup::Unusable)),
+            Err(Foreign::Corrupt) => {
+                self.discard(remote, name);
+                return Ok(Err(RemoteLookup::Corrupt));
+            }
         };
         match arrived {
             Arrived::Variants(vary) => Ok(Ok(Slot::Marker(Arc::new(Marker::variants(
@@ -210,15 +207,31 @@ impl Cache {
         }
     }
 
-    fn unframe(&self, bytes: Bytes, key: &[u8]) -> Option<Arrived> {
+    fn unframe(&self, bytes: Bytes, key: &[u8]) -> Result<Arrived, Foreign> {
         let limits = Limits::default().max_body(self.tier().max_body());
-        let decoded = decode(&bytes, &limits).ok()?;
+        let decoded = decode(&bytes, &limits).map_err(|error| {
+            // Another build, or another limit, may read what this one can't.
+            if error.kind().is_corrupt() {
+                Foreign::Corrupt
+            } else {
+                Foreign::Unreadable
+            }
+        })?;
         // A hash led here; the full key decides.
         if decoded.key != key {
-            return None;
+            return Err(Foreign::Unreadable);
         }
         let offset = self.shared().clock_offset();
-        wire::read(decoded, offset, self.tier().holds_entries())
+        let keep = self.tier().holds_entries();
+        wire::read(decoded, offset, keep).ok_or(Foreign::Corrupt)
+    }
+
+    fn discard(&self, remote: &Remote, name: String) {
+        tracing::warn!(cache = self.name(), "what Redis holds is no entry; deleting it");
+        let store = Arc::clone(&remote.store);
+        self.shared().spawn(async move {
+            let _ = store.delete(&name).await;
+        });
     }
 
     /// Judges what came from another node, and asks the log for tags that this node can't know.
@@ -300,6 +313,14 @@ impl Cache {
                 .await;
         });
     }
+}
+
+/// Bytes in Redis that are no entry for this cache.
+enum Foreign {
+    /// They are damaged.
+    Corrupt,
+    /// They may well be one for somebody else.
+    Unreadable,
 }
 
 /// A key without what differs between nodes: the number of the cache. Cache and version are part
