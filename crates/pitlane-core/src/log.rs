@@ -323,6 +323,12 @@ impl Log {
     pub fn set_degraded(&self, degraded: bool) {
         self.degraded.store(degraded, Ordering::Relaxed);
     }
+
+    /// Lets nothing be used until the log is in reach again, or ends that: how long memory is
+    /// served without it is the operator's choice.
+    pub fn suspend(&self, suspended: bool) {
+        self.change(|state| state.table.suspend(suspended));
+    }
 }
 
 #[cfg(all(test, not(loom)))]

@@ -103,6 +103,8 @@ reasons! {
     SoftInvalidated = "soft-invalidated",
     /// The entry was made under another life of the invalidation log.
     Incarnation = "incarnation",
+    /// The invalidation log was out of reach for longer than memory may be served without it.
+    Degraded = "degraded",
     /// The entry is older than what this node remembers of the log.
     Horizon = "horizon",
     /// An earlier answer for this key could not be stored, so requests for it do not wait for one another.

@@ -76,6 +76,8 @@ pub struct Table {
     local: u64,
     /// How many of these are in the log by now.
     logged: u64,
+    /// Nothing may be used: the log was out of reach for too long.
+    suspended: bool,
     /// Below it the node's own order has been forgotten.
     local_horizon: u64,
     rows: HashMap<TagId, Row, BuildHasherDefault<Identity>>,
@@ -96,6 +98,7 @@ impl Table {
             epoch: 0,
             local: 0,
             logged: 0,
+            suspended: false,
             local_horizon: 0,
             rows: HashMap::default(),
             order: VecDeque::new(),
@@ -109,7 +112,12 @@ impl Table {
         Basis {
             position: self.watermark.position,
             local: self.local,
-            generation: Some(self.generation),
+            // What is computed meanwhile has to be judged before it is used.
+            generation: if self.suspended {
+                None
+            } else {
+                Some(self.generation)
+            },
         }
     }
 
@@ -238,6 +246,14 @@ impl Table {
         self.generation += 1;
     }
 
+    /// Lets nothing be used until the log is in reach again, or ends that.
+    pub fn suspend(&mut self, suspended: bool) {
+        if self.suspended != suspended {
+            self.suspended = suspended;
+            self.generation += 1;
+        }
+    }
+
     /// Takes in what the log remembers of some tags, unless the node joined again since it asked.
     /// Says whether it did.
     pub fn learn(&mut self, remembered: &Remembered) -> bool {
@@ -265,6 +281,9 @@ impl Table {
     pub fn judge(&self, at: &Basis, tags: &[TagId]) -> Judgement {
         if at.position.incarnation != self.watermark.incarnation() {
             return Judgement::Unusable(Reason::Incarnation);
+        }
+        if self.suspended {
+            return Judgement::Unusable(Reason::Degraded);
         }
         let id = at.position.id;
         let below = id < self.horizon;
@@ -474,6 +493,22 @@ mod tests {
         check(&[(1, 1, false), (2, 1, true)], 0, &[1], INVALIDATED);
         check(&[(1, 1, false), (2, 1, true)], 1, &[1], Judgement::Stale);
         check(&[(1, 1, true), (2, 2, false)], 0, &[1, 2], INVALIDATED);
+    }
+
+    #[test]
+    fn nothing_is_usable_while_suspended_and_everything_again_afterwards() {
+        let mut table = table(100, &[]);
+        let before = table.generation();
+        table.suspend(true);
+        let meanwhile = table.basis();
+        assert_eq!(meanwhile.generation, None);
+        let degraded = Judgement::Unusable(Reason::Degraded);
+        assert_eq!(table.judge(&at(0), &[TagId(1)]), degraded);
+        assert_eq!(table.judge(&meanwhile, &[TagId(1)]), degraded);
+        assert!(table.generation() > before);
+        table.suspend(false);
+        assert_eq!(table.judge(&at(0), &[TagId(1)]), Judgement::Fresh);
+        assert!(table.generation() > before + 1);
     }
 
     #[test]

@@ -71,6 +71,7 @@ pub(super) struct Link {
 pub(super) struct Settings {
     pub(super) heartbeat: Duration,
     pub(super) gap: Duration,
+    pub(super) max_degraded: Option<Duration>,
     pub(super) retention: Duration,
     pub(super) max_tags: u64,
     pub(super) clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
@@ -99,6 +100,13 @@ impl RedisLogBuilder {
     /// default.
     pub const fn gap(mut self, gap: Duration) -> Self {
         self.settings.gap = gap;
+        self
+    }
+
+    /// For how long after its last word from the log a node may serve what is in memory; without
+    /// a limit by default, so that lifetimes are the only one.
+    pub const fn max_degraded(mut self, limit: Option<Duration>) -> Self {
+        self.settings.max_degraded = limit;
         self
     }
 
@@ -173,6 +181,7 @@ impl RedisLog {
         let settings = Settings {
             heartbeat: Duration::from_millis(100),
             gap: Duration::from_millis(250),
+            max_degraded: None,
             retention: Duration::from_secs(7 * 24 * 3600),
             max_tags: 1_000_000,
             clock: Arc::new(clock),
@@ -203,7 +212,10 @@ impl Link {
     pub(super) fn confirmed(&self, began: Timestamp) {
         self.confirmed
             .fetch_max(began.as_millis(), Ordering::AcqRel);
-        self.log.set_degraded(false);
+        if self.log.is_degraded() {
+            self.log.set_degraded(false);
+            self.log.suspend(false);
+        }
     }
 
     pub(super) fn recovered(&self) {
@@ -217,8 +229,12 @@ impl Link {
         if self.healthy.swap(false, Ordering::AcqRel) {
             tracing::warn!("the invalidation log is out of reach");
         }
-        if self.lag() > self.settings.gap {
+        let lag = self.lag();
+        if lag > self.settings.gap {
             self.log.set_degraded(true);
+        }
+        if self.settings.max_degraded.is_some_and(|max| lag > max) {
+            self.log.suspend(true);
         }
     }
 

@@ -130,16 +130,11 @@ impl Caches {
     /// reads its own writes on any node. Says whether that worked within the Redis budget.
     ///
     /// A position of another life of the log counts as reached: nothing from before it is used.
+    /// Layers do this by themselves where
+    /// [`position_header`](crate::CacheLayer::position_header) says so.
     pub async fn reach(&self, position: Position) -> bool {
-        let reached = || {
-            let known = self.shared.log.basis().position;
-            known.incarnation == position.incarnation && known.id >= position.id
-        };
-        reached()
-            || self
-                .shared
-                .confirm(&super::Budget::new(self.shared.budget))
-                .await
+        let budget = super::Budget::new(self.shared.budget);
+        self.shared.has_reached(position) || self.shared.confirm(&budget).await
     }
 
     /// How the link to the shared log is doing; `None` without Redis.
@@ -227,6 +222,14 @@ impl CachesBuilder {
     #[cfg(feature = "redis")]
     pub const fn redis_budget(mut self, budget: Duration) -> Self {
         self.redis.budget = Some(budget);
+        self
+    }
+
+    /// For how long memory may be served when the invalidation log is out of reach; by default as
+    /// long as the entries' lifetimes allow. What other nodes invalidate meanwhile isn't seen.
+    #[cfg(feature = "redis")]
+    pub const fn max_degraded(mut self, limit: Duration) -> Self {
+        self.redis.max_degraded = Some(limit);
         self
     }
 

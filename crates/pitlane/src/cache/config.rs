@@ -45,9 +45,9 @@ pub(crate) fn parse(text: &str, origin: &str) -> Result<File, Error> {
             let message = format!("{origin}: line {line}: {message}");
             Error::new(ErrorKind::Configuration, message)
         };
-        names::check_cache(&name).map_err(|message| wrong(message))?;
+        names::check_cache(&name).map_err(wrong)?;
         let prefix = settings.prefix.clone().unwrap_or_else(|| name.clone());
-        names::check_prefix(&prefix).map_err(|message| wrong(message))?;
+        names::check_prefix(&prefix).map_err(wrong)?;
         if let Some(other) = places.insert((settings.database, prefix.clone()), name.clone()) {
             return Err(wrong(format!(
                 "the caches {other:?} and {name:?} share the database and the prefix {prefix:?}"
@@ -94,6 +94,7 @@ pub(crate) struct RedisTable {
     pub(crate) url: Option<Secret>,
     pub(crate) budget: Option<Span>,
     pub(crate) log_database: Option<u8>,
+    pub(crate) max_degraded: Option<Span>,
 }
 
 #[cfg(feature = "redis")]

@@ -69,19 +69,8 @@ impl Records {
     ///
     /// [`ErrorKind::Redis`] when Redis can't say.
     pub async fn read(&self, key: &Key) -> Result<Option<Bytes>, Error> {
-        let (name, generation) = (self.name(key), self.generation_key());
-        let keys = [&*generation, &*name];
-        let mut found = self
-            .store
-            .get_many(&keys)
-            .await
-            .map_err(failed)?
-            .into_iter();
-        let generation = number(found.next().flatten());
-        let record = found.next().flatten();
-        Ok(record
-            .filter(|record| generation_of(record) == Some(generation))
-            .map(|record| record.slice(HEAD..)))
+        let found = self.look(&self.name(key)).await?;
+        Ok(found.record())
     }
 
     /// Stores a record for `ttl`, whatever was there.
@@ -90,7 +79,16 @@ impl Records {
     ///
     /// [`ErrorKind::Redis`] when it is not known to be stored. It may be stored all the same.
     pub async fn write(&self, key: &Key, value: &[u8], ttl: Duration) -> Result<(), Error> {
-        self.set(key, value, ttl, Condition::Always).await.map(drop)
+        let generation = self
+            .store
+            .get(&self.generation_key())
+            .await
+            .map_err(failed)?;
+        let generation = number(generation.as_ref());
+        let name = self.name(key);
+        self.set(&name, generation, value, ttl, Condition::Always)
+            .await
+            .map(drop)
     }
 
     /// Stores a record where there is none.
@@ -99,11 +97,14 @@ impl Records {
     ///
     /// As [`Records::write`].
     pub async fn create(&self, key: &Key, value: &[u8], ttl: Duration) -> Result<Wrote, Error> {
+        let name = self.name(key);
+        let found = self.look(&name).await?;
         // A record that a clear made unusable must not stand in the way of a new one.
-        if self.read(key).await?.is_none() {
-            self.sweep(key).await?;
+        if found.stored.is_some() && found.record().is_none() {
+            self.store.delete(&name).await.map_err(failed)?;
         }
-        self.set(key, value, ttl, Condition::IfAbsent).await
+        self.set(&name, found.generation, value, ttl, Condition::IfAbsent)
+            .await
     }
 
     /// Stores a record where there is one already: what was deleted meanwhile stays deleted.
@@ -112,10 +113,13 @@ impl Records {
     ///
     /// As [`Records::write`].
     pub async fn replace(&self, key: &Key, value: &[u8], ttl: Duration) -> Result<Wrote, Error> {
-        if self.read(key).await?.is_none() {
+        let name = self.name(key);
+        let found = self.look(&name).await?;
+        if found.record().is_none() {
             return Ok(Wrote::No);
         }
-        self.set(key, value, ttl, Condition::IfPresent).await
+        self.set(&name, found.generation, value, ttl, Condition::IfPresent)
+            .await
     }
 
     /// Removes a record; nothing there is no error.
@@ -144,46 +148,40 @@ impl Records {
         Ok(())
     }
 
-    async fn set(
-        &self,
-        key: &Key,
-        value: &[u8],
-        ttl: Duration,
-        condition: Condition,
-    ) -> Result<Wrote, Error> {
-        let generation = self
-            .store
-            .get(&self.generation_key())
-            .await
-            .map_err(failed)?;
-        let mut record = BytesMut::with_capacity(HEAD + value.len());
-        record.put_slice(&MAGIC);
-        record.put_u64(number(generation));
-        record.put_slice(value);
-        let name = self.name(key);
-        let stored = self.store.set(&name, record.freeze(), ttl, condition);
-        Ok(match stored.await.map_err(failed)? {
-            true => Wrote::Yes,
-            false => Wrote::No,
-        })
-    }
-
-    /// Deletes what is there under `key` if it is of an earlier generation.
-    async fn sweep(&self, key: &Key) -> Result<(), Error> {
-        let (name, generation) = (self.name(key), self.generation_key());
-        let keys = [&*generation, &*name];
+    /// What is stored under `name`, with the generation that counts now.
+    async fn look(&self, name: &str) -> Result<Found, Error> {
+        let generation = self.generation_key();
+        let keys = [&*generation, name];
         let mut found = self
             .store
             .get_many(&keys)
             .await
             .map_err(failed)?
             .into_iter();
-        let generation = number(found.next().flatten());
-        let there = found.next().flatten();
-        if there.is_some_and(|there| generation_of(&there) != Some(generation)) {
-            self.store.delete(&name).await.map_err(failed)?;
-        }
-        Ok(())
+        Ok(Found {
+            generation: number(found.next().flatten().as_ref()),
+            stored: found.next().flatten(),
+        })
+    }
+
+    async fn set(
+        &self,
+        name: &str,
+        generation: u64,
+        value: &[u8],
+        ttl: Duration,
+        condition: Condition,
+    ) -> Result<Wrote, Error> {
+        let mut record = BytesMut::with_capacity(HEAD + value.len());
+        record.put_slice(&MAGIC);
+        record.put_u64(generation);
+        record.put_slice(value);
+        let stored = self.store.set(name, record.freeze(), ttl, condition).await;
+        Ok(if stored.map_err(failed)? {
+            Wrote::Yes
+        } else {
+            Wrote::No
+        })
     }
 
     /// Records are named by a hash: ids of sessions are secrets.
@@ -205,6 +203,20 @@ impl fmt::Debug for Records {
     }
 }
 
+struct Found {
+    generation: u64,
+    stored: Option<Bytes>,
+}
+
+impl Found {
+    /// What is stored, if no clear came after it.
+    fn record(&self) -> Option<Bytes> {
+        let stored = self.stored.as_ref()?;
+        let is_current = generation_of(stored) == Some(self.generation);
+        is_current.then(|| stored.slice(HEAD..))
+    }
+}
+
 /// The generation that a record was written in.
 pub(super) fn generation_of(record: &[u8]) -> Option<u64> {
     let rest = record.strip_prefix(&MAGIC)?;
@@ -212,8 +224,8 @@ pub(super) fn generation_of(record: &[u8]) -> Option<u64> {
 }
 
 /// No generation is the first one.
-fn number(text: Option<Bytes>) -> u64 {
-    let text = text.as_deref().and_then(|text| str::from_utf8(text).ok());
+fn number(text: Option<&Bytes>) -> u64 {
+    let text = text.and_then(|text| str::from_utf8(text).ok());
     text.and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 

@@ -25,6 +25,7 @@ pub(super) struct Wanted {
     pub(super) password: Option<SecretString>,
     pub(super) budget: Option<Duration>,
     pub(super) log_database: Option<u8>,
+    pub(super) max_degraded: Option<Duration>,
 }
 
 impl Wanted {
@@ -33,6 +34,7 @@ impl Wanted {
         self.url = table.url.map(|url| url.0).or(self.url.take());
         self.budget = table.budget.map(|span| span.0).or(self.budget);
         self.log_database = table.log_database.or(self.log_database);
+        self.max_degraded = table.max_degraded.map(|span| span.0).or(self.max_degraded);
     }
 }
 
@@ -97,7 +99,8 @@ pub(super) fn connect(
     ));
     let clock = clock.clone();
     let link = RedisLog::builder(&redis, log_database, namespace, move || clock.now());
-    let uplink = link.map_err(wrong)?.start(Arc::clone(&log));
+    let link = link.map_err(wrong)?.max_degraded(wanted.max_degraded);
+    let uplink = link.start(Arc::clone(&log));
     Ok(Connected {
         redis,
         log,

@@ -8,7 +8,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use pitlane_core::codec::{Compression, Limits, decode};
+use pitlane_core::codec::{Compression, EncodeError, Limits, decode};
 use pitlane_core::{
     Condition, Judgement, Reason, RemoteJudgement, RemoteStore, Stamp, StoreError, Uplink,
 };
@@ -185,11 +185,16 @@ impl Cache {
         let Some(bytes) = bytes? else {
             return Ok(Err(RemoteLookup::Miss));
         };
-        let arrived = match self.unframe(bytes, key) {
+        let arrived = match self.unframe(&bytes, key) {
             Ok(arrived) => arrived,
             Err(Foreign::Unreadable) => return Ok(Err(RemoteLookup::Unusable)),
             Err(Foreign::Corrupt) => {
-                self.discard(remote, name);
+                tracing::warn!(
+                    cache = self.name(),
+                    "what Redis holds is no entry; deleting it"
+                );
+                // Waited for, so that it can't take away what replaces it.
+                let _ = remote.store.delete(&name).await;
                 return Ok(Err(RemoteLookup::Corrupt));
             }
         };
@@ -207,9 +212,9 @@ impl Cache {
         }
     }
 
-    fn unframe(&self, bytes: Bytes, key: &[u8]) -> Result<Arrived, Foreign> {
+    fn unframe(&self, bytes: &Bytes, key: &[u8]) -> Result<Arrived, Foreign> {
         let limits = Limits::default().max_body(self.tier().max_body());
-        let decoded = decode(&bytes, &limits).map_err(|error| {
+        let decoded = decode(bytes, &limits).map_err(|error| {
             // Another build, or another limit, may read what this one can't.
             if error.kind().is_corrupt() {
                 Foreign::Corrupt
@@ -224,14 +229,6 @@ impl Cache {
         let offset = self.shared().clock_offset();
         let keep = self.tier().holds_entries();
         wire::read(decoded, offset, keep).ok_or(Foreign::Corrupt)
-    }
-
-    fn discard(&self, remote: &Remote, name: String) {
-        tracing::warn!(cache = self.name(), "what Redis holds is no entry; deleting it");
-        let store = Arc::clone(&remote.store);
-        self.shared().spawn(async move {
-            let _ = store.delete(&name).await;
-        });
     }
 
     /// Judges what came from another node, and asks the log for tags that this node can't know.
@@ -255,62 +252,50 @@ impl Cache {
 
     /// Gives an entry to the other nodes, in the background. An answer never waits for it.
     pub(crate) fn push(&self, place: &Place, entry: &Arc<Entry>) {
-        let Some(remote) = &self.inner.remote else {
-            return;
-        };
-        let log = &self.shared().log;
-        let usable = entry.meta.judge(log) == Judgement::Fresh;
-        if !usable || !log.is_shared(entry.meta.stamp.position()) {
+        if entry.meta.judge(&self.shared().log) != Judgement::Fresh {
             return;
         }
-        let Some(life) = remote.life(entry.freshness.retention(), place) else {
-            return;
-        };
-        let (cache, place, entry) = (self.clone(), place.clone(), Arc::clone(entry));
-        self.shared().spawn(async move {
-            let Some(remote) = &cache.inner.remote else {
-                return;
-            };
-            let key = shared_part(&place.key);
-            let offset = cache.shared().clock_offset();
-            let Ok(bytes) = wire::encode_entry(&entry, key, offset, remote.compression) else {
-                return;
-            };
-            let name = remote.name(key);
-            let _ = remote
-                .store
-                .set(&name, bytes, life, Condition::Always)
-                .await;
+        let offset = self.shared().clock_offset();
+        let subject = Arc::clone(entry);
+        self.push_with(place, entry, move |key, compression| {
+            wire::encode_entry(&subject, key, offset, compression)
         });
     }
 
     /// Tells the other nodes on what a URI's answers vary, for as long as `entry` lives.
     pub(crate) fn push_variants(&self, place: &Place, marker: &Arc<Marker>, entry: &Entry) {
+        let position = entry.meta.stamp.position();
+        let now = self.shared().clock.now();
+        let subject = Arc::clone(marker);
+        self.push_with(place, entry, move |key, _| {
+            wire::encode_variants(&subject, key, position, now)
+        });
+    }
+
+    /// Stores what `encode` makes under the name of `place` for as long as `entry` is of use.
+    fn push_with(
+        &self,
+        place: &Place,
+        entry: &Entry,
+        encode: impl FnOnce(&[u8], Compression) -> Result<Bytes, EncodeError> + Send + 'static,
+    ) {
         let Some(remote) = &self.inner.remote else {
             return;
         };
-        let position = entry.meta.stamp.position();
-        if !self.shared().log.is_shared(position) {
+        // What was computed while the node was on its own is for its own memory.
+        if !self.shared().log.is_shared(entry.meta.stamp.position()) {
             return;
         }
         let Some(life) = remote.life(entry.freshness.retention(), place) else {
             return;
         };
-        let (cache, place, marker) = (self.clone(), place.clone(), Arc::clone(marker));
+        let (store, compression) = (Arc::clone(&remote.store), remote.compression);
+        let key = shared_part(&place.key).to_vec();
+        let name = remote.name(&key);
         self.shared().spawn(async move {
-            let Some(remote) = &cache.inner.remote else {
-                return;
-            };
-            let key = shared_part(&place.key);
-            let now = cache.shared().clock.now();
-            let Ok(bytes) = wire::encode_variants(&marker, key, position, now) else {
-                return;
-            };
-            let name = remote.name(key);
-            let _ = remote
-                .store
-                .set(&name, bytes, life, Condition::Always)
-                .await;
+            if let Ok(bytes) = encode(&key, compression) {
+                let _ = store.set(&name, bytes, life, Condition::Always).await;
+            }
         });
     }
 }

@@ -83,8 +83,8 @@ impl Scope {
 
     /// Notes that the current computation shows what `entry` holds.
     pub(crate) fn depend(&self, entry: &Meta, fresh: bool) {
-        if let Some(dependencies) = &self.0 {
-            dependencies.depend(entry, fresh);
+        if let Some(work) = &self.0 {
+            work.depend(entry, fresh);
         }
     }
 

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use pitlane_core::{Basis, Flights, Incarnation, Leader, Log, Uplink};
+use pitlane_core::{Basis, Flights, Incarnation, Leader, Log, Position, Uplink};
 
 use super::{budget::Budget, entry::Entry};
 use crate::clock::Clock;
@@ -64,6 +64,12 @@ impl Shared {
             clock,
             background: Arc::new(AtomicUsize::new(0)),
         }
+    }
+
+    /// Whether this node has read the log up to `position`.
+    pub(crate) fn has_reached(&self, position: Position) -> bool {
+        let known = self.log.basis().position;
+        known.incarnation == position.incarnation && known.id >= position.id
     }
 
     /// How far the clock that nodes agree on is ahead of this one's, in milliseconds.

@@ -28,6 +28,10 @@ enum Kind {
 
 /// Something from the remote tier, not judged yet.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is taken apart at once, and nearly always the large one"
+)]
 pub(super) enum Arrived {
     Entry(Draft),
     /// The request headers that select variants.

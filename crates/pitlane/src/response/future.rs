@@ -8,9 +8,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, request::Parts};
+use http::{HeaderMap, Request, Response, request::Parts};
 use http_body::Body;
-use pitlane_core::{Mark, Reason, Record, TagId, TagKind};
+use pitlane_core::{Mark, Position, Reason, Record, TagId, TagKind};
 use tower::util::{Oneshot, ServiceExt};
 use tower_service::Service;
 
@@ -165,11 +165,15 @@ where
                     });
                 }
                 // Invalidated before the client can know that its write is done.
+                let mut position = None;
                 if let Some(publishing) = held.as_mut().and_then(|held| held.publishing.as_mut()) {
-                    ready!(publishing.as_mut().poll(cx));
+                    position = ready!(publishing.as_mut().poll(cx));
                 }
                 match held.take() {
-                    Some(held) => Poll::Ready(Ok(held.response.map(ResponseBody::passing))),
+                    Some(mut held) => {
+                        tell_position(settings, position, held.response.headers_mut());
+                        Poll::Ready(Ok(held.response.map(ResponseBody::passing)))
+                    }
                     None => Poll::Pending,
                 }
             }
@@ -201,13 +205,23 @@ where
     }
 }
 
+/// Tells a client how far a node must have read to know of its write.
+fn tell_position(settings: &Settings, position: Option<Position>, headers: &mut HeaderMap) {
+    let Some((name, position)) = settings.position_header.as_ref().zip(position) else {
+        return;
+    };
+    if let Ok(value) = position.to_string().parse() {
+        headers.insert(name.clone(), value);
+    }
+}
+
 /// An answer that waits until what it changed is invalidated.
 struct Held<R> {
     publishing: Option<Publishing>,
     response: Response<R>,
 }
 
-type Publishing = Pin<Box<dyn Future<Output = ()> + Send>>;
+type Publishing = Pin<Box<dyn Future<Output = Option<Position>> + Send>>;
 
 /// An unsafe request's debt: once its handler has begun, its URI is invalidated, whatever
 /// becomes of the request, unless the handler answers with an error.
@@ -238,9 +252,7 @@ impl Owing {
             return None;
         }
         let record = self.record();
-        Some(Box::pin(async move {
-            let _ = uplink.append(record).await;
-        }))
+        Some(Box::pin(async move { uplink.append(record).await }))
     }
 
     fn record(&self) -> Record {

@@ -82,6 +82,7 @@ pub(crate) struct Settings {
     pub(crate) statuses: Vec<StatusCode>,
     pub(crate) harmless_cookies: Vec<Box<str>>,
     pub(crate) key_headers: Vec<HeaderName>,
+    pub(crate) position_header: Option<HeaderName>,
     pub(crate) per_user: Option<UserOf>,
     pub(crate) original_uri: Option<UriOf>,
     pub(crate) route_label: Option<LabelOf>,
@@ -145,6 +146,7 @@ impl<Form> CacheLayer<Form> {
             statuses: Vec::new(),
             harmless_cookies: Vec::new(),
             key_headers: Vec::new(),
+            position_header: None,
             per_user: None,
             original_uri: None,
             route_label: None,
@@ -227,6 +229,17 @@ impl<Form> CacheLayer<Form> {
     /// Keys on a request header: an entry for each of its values.
     pub fn key_header(mut self, name: HeaderName) -> Self {
         self.settings.key_headers.push(name);
+        self
+    }
+
+    /// Lets clients read their own writes on every node that shares a Redis: the answer to a
+    /// write carries its position in the invalidation log in this header, and a request that
+    /// brings a position is answered by a node that has read the log so far. Where that isn't
+    /// possible within the Redis budget, the request passes.
+    ///
+    /// Anybody can send one, which costs one (shared) round trip to Redis at most.
+    pub fn position_header(mut self, name: HeaderName) -> Self {
+        self.settings.position_header = Some(name);
         self
     }
 

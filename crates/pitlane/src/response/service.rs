@@ -7,7 +7,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header, request::Parts};
 use http_body::Body;
-use pitlane_core::{Outcome, Reason};
+use pitlane_core::{Outcome, Position, Reason};
 use pitlane_policy::{Profile, RequestDirectives};
 use tower_service::Service;
 
@@ -68,7 +68,7 @@ where
         }
         with_buffer(
             |key| match admit(&self.settings, &parts, body.is_end_stream(), key) {
-                Ok(ask) if self.settings.cache.must_confirm() => {
+                Ok(ask) if self.settings.cache.must_confirm() || self.is_behind(&parts) => {
                     self.ask_confirmed(ask, key.to_vec(), parts, body)
                 }
                 Ok(ask) => self.ask(ask, key, parts, body),
@@ -182,6 +182,20 @@ impl<S: Clone> ResponseCache<S> {
         }
     }
 
+    /// Whether the client has seen more of the log than this node has read.
+    fn is_behind(&self, parts: &Parts) -> bool {
+        let Some(name) = &self.settings.position_header else {
+            return false;
+        };
+        let position = parts
+            .headers
+            .get(name)
+            .and_then(|value| value.to_str().ok());
+        let position = position.and_then(|text| text.parse::<Position>().ok());
+        let shared = self.settings.cache.shared();
+        position.is_some_and(|position| !shared.has_reached(position))
+    }
+
     /// Has the log confirm what memory holds, and only then looks there.
     fn ask_confirmed<Q, R>(
         &self,
@@ -202,7 +216,7 @@ impl<S: Clone> ResponseCache<S> {
         let answer = async move {
             let cache = this.settings.cache.clone();
             let budget = cache.budget();
-            if cache.confirm(&budget).await {
+            if cache.shared().confirm(&budget).await {
                 return this.ask(ask, &key, parts, body).await;
             }
             let call = this.call_inner(ask, &key, None, parts, body);

@@ -1,4 +1,9 @@
 //! The layers and caches over a real redis-server, on several nodes in one process.
 
+mod clears;
+mod coherence;
+mod faults;
 mod nodes;
 mod pages;
+mod places;
+mod values;

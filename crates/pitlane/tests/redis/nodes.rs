@@ -25,8 +25,8 @@ impl Node {
     }
 
     pub(crate) async fn start(builder: CachesBuilder, origin: &Origin) -> Self {
-        let caches = builder.build().unwrap();
-        let layer = ResponseCacheLayer::new(&caches.get("default").unwrap());
+        let caches = builder.build().expect("a registry");
+        let layer = ResponseCacheLayer::new(&caches.get("default").expect("the cache"));
         Self {
             server: Server::start(layer.layer(origin.clone())).await,
             client: Client::new(Protocol::Http1),
@@ -35,35 +35,11 @@ impl Node {
     }
 
     pub(crate) async fn until_joined(&self) {
-        let joined = || {
-            self.caches
-                .log_status()
-                .is_some_and(|log| log.position.is_some())
-        };
-        until("the node has joined", joined).await;
-        // Joined and in touch.
-        let key = pitlane::Key::new("probe");
-        let cache = self.cache();
-        let met = || async { cache.read(&key).await.is_none() && skipped(&cache) == 0 };
-        let wait = async {
-            let mut before = skipped(&cache);
-            loop {
-                let _ = met().await;
-                let now = skipped(&cache);
-                if now == before {
-                    return;
-                }
-                before = now;
-                tokio::time::sleep(Duration::from_millis(2)).await;
-            }
-        };
-        tokio::time::timeout(DEADLINE, wait)
-            .await
-            .expect("the node is in touch");
+        until_joined(&self.caches).await;
     }
 
     pub(crate) fn cache(&self) -> Cache {
-        self.caches.get("default").unwrap()
+        self.caches.get("default").expect("the cache")
     }
 
     /// All nodes are one site.
@@ -98,7 +74,36 @@ impl Node {
     }
 }
 
-fn skipped(cache: &Cache) -> u64 {
+/// Waits until a node is in the log, and in touch with Redis in both directions.
+pub(crate) async fn until_joined(caches: &Caches) {
+    let joined = || {
+        caches
+            .log_status()
+            .is_some_and(|log| log.position.is_some())
+    };
+    until("the node has joined", joined).await;
+    let redis = caches.redis().expect("a Redis");
+    let closed = tokio::time::timeout(DEADLINE, redis.when_closed()).await;
+    closed.expect("the circuit is closed");
+    let key = pitlane::Key::new("probe");
+    for cache in caches.iter() {
+        let touch = async {
+            loop {
+                let before = missing(cache);
+                let _ = cache.read(&key).await;
+                if missing(cache) == before {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        let touched = tokio::time::timeout(DEADLINE, touch).await;
+        touched.expect("the node is in touch");
+    }
+}
+
+/// How many looks into Redis brought no answer.
+fn missing(cache: &Cache) -> u64 {
     let lookups = cache.remote_lookups();
     let missing = |lookup: &pitlane::RemoteLookup| {
         matches!(

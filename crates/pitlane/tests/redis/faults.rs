@@ -1,0 +1,122 @@
+//! What trouble with Redis costs a page: one budget at most, and never its correctness.
+
+use std::time::Duration;
+
+use pitlane::{Claim, Key, RemoteLookup};
+use pitlane_testkit::{Fault, FaultProxy, Origin, RedisServer};
+
+use crate::nodes::{Node, until};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const FRESH: &[(&str, &str)] = &[("cache-control", "max-age=60"), ("cache-tag", "club")];
+
+fn count(node: &Node, wanted: RemoteLookup) -> u64 {
+    let lookups = node.cache().remote_lookups();
+    let found = lookups.iter().find(|(lookup, _)| *lookup == wanted);
+    found.map_or(0, |(_, count)| *count)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_entry_is_a_miss_and_is_deleted() {
+    let redis = RedisServer::start();
+    let origin = Origin::counting(FRESH);
+    let a = Node::joined(&redis, &origin).await;
+    let b = Node::joined(&redis, &origin).await;
+    a.get("/x").await;
+    a.until_stored(&redis, 1).await;
+    // One bit in the middle.
+    let flip = "local k = redis.call('KEYS', 'pitlane:default:*')[1] \
+                local at = math.floor(redis.call('STRLEN', k) / 2) \
+                local b = string.byte(redis.call('GETRANGE', k, at, at)) \
+                redis.call('SETRANGE', k, at, string.char(b >= 128 and b - 128 or b + 128)) \
+                return 1";
+    redis.run(&["EVAL", flip, "0"]);
+    let answer = b.get("/x").await;
+    assert_eq!(answer.text(), "/x 2");
+    assert_eq!(count(&b, RemoteLookup::Corrupt), 1);
+    // B's own answer replaces it, or nothing does.
+    until("it is whole again", || {
+        redis
+            .run(&[
+                "EVAL",
+                "return #redis.call('KEYS', 'pitlane:default:*')",
+                "0",
+            ])
+            .integer()
+            == 1
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_of_ten_cached_queries_loses_one_budget_to_a_redis_that_hangs() {
+    let redis = RedisServer::start();
+    let proxy = FaultProxy::start(redis.address()).await;
+    let budget = Duration::from_millis(400);
+    let builder = pitlane::Caches::builder()
+        .redis(proxy.url())
+        .redis_budget(budget);
+    let origin = Origin::counting(&[]);
+    let node = Node::start(builder, &origin).await;
+    node.until_joined().await;
+    let page = Key::new("page");
+    let Claim::Fill(fill) = node.cache().claim(&page).await else {
+        panic!("nothing is there");
+    };
+    let cache = node.cache();
+    proxy.set(Fault::Blackhole);
+    let began = tokio::time::Instant::now();
+    let inside = fill.run(async {
+        for n in 0..10 {
+            let Claim::Fill(fill) = cache.claim(&Key::new("query").child(n)).await else {
+                panic!("nothing is there");
+            };
+            fill.store(&b"row"[..], MINUTE);
+        }
+    });
+    inside.await;
+    let lost = began.elapsed();
+    // Ten budgets would be four seconds.
+    assert!(lost < budget * 4, "{lost:?}");
+    let skipped = count(&node, RemoteLookup::Skipped);
+    assert!(skipped >= 9, "{skipped} of ten were skipped");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_never_waits_for_what_it_writes_to_redis() {
+    let redis = RedisServer::start();
+    let origin = Origin::counting(FRESH);
+    let node = Node::joined(&redis, &origin).await;
+    // The look for the page is skipped at once when the circuit is open, and the write as well.
+    redis.freeze();
+    node.get("/warm").await;
+    for n in 0..20 {
+        assert_eq!(node.get(&format!("/x{n}")).await.status, 200);
+    }
+    redis.thaw();
+    node.until_joined().await;
+    node.get("/after").await;
+    node.until_stored(&redis, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn shutdown_appends_what_is_owed() {
+    let redis = RedisServer::start();
+    let origin = Origin::counting(FRESH);
+    let a = Node::joined(&redis, &origin).await;
+    let b = Node::joined(&redis, &origin).await;
+    b.get("/x").await;
+    assert_eq!(b.get("/x").await.detail(), "fresh");
+    drop(a.caches.owe(["club"]));
+    assert!(a.caches.shutdown(Duration::from_secs(10)).await);
+    assert_eq!(a.caches.log_status().map(|log| log.owed), Some(0));
+    let mut text = String::new();
+    for _ in 0..1000 {
+        text = b.get("/x").await.text().to_owned();
+        if text == "/x 2" {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(text, "/x 2");
+}
