@@ -1,6 +1,6 @@
-use std::{fmt, ops::Deref, time::Duration};
+use std::{fmt, ops::Deref, sync::Arc, time::Duration};
 
-use crate::sync::{Arc, AtomicU64, Mutex, MutexGuard, Ordering, lock};
+use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, lock};
 
 mod window;
 
@@ -309,10 +309,11 @@ impl Breaker {
         Some(gate.era())
     }
 
-    /// Only under the lock. Failures in a row end with the era.
+    /// Only under the lock. Failures in a row end with the era. Exchanged rather than stored, so
+    /// that a success that ends the row beside it is a step before this one or fails after it.
     fn enter(&self, gate: Gate, state: BreakerState) -> Gate {
         let next = Gate::new(gate.era() + 1, state);
-        self.gate.store(next.0, Ordering::Release);
+        self.gate.swap(next.0, Ordering::AcqRel);
         next
     }
 

@@ -4,6 +4,7 @@
 #![cfg(loom)]
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
+mod breaker;
 mod flights;
 mod log;
 mod requests;
