@@ -1,8 +1,10 @@
 //! Side-by-side benchmarks: everything in one run, in turns, with ratios.
 //!
 //! `cargo xtask bench hit` prints what a hit in memory and a pass-through cost against the bare
-//! service; `codec` what an entry costs as bytes against framing by hand. Only the ratios of one
-//! run mean anything; the times depend on the machine.
+//! service; `codec` what an entry costs as bytes against framing by hand; `remote` what a hit from
+//! Redis costs against a bare GET, and `remote-http` against a bare server; `invalidate` what one
+//! invalidation costs, and what Redis holds for it. Only the ratios of one run mean anything; the
+//! times depend on the machine. Those with Redis start redis-servers of their own.
 #![expect(
     clippy::print_stdout,
     clippy::indexing_slicing,
@@ -11,7 +13,11 @@
 
 mod codec;
 mod hit;
+mod invalidate;
 mod measure;
+mod nodes;
+mod remote;
+mod remote_http;
 
 fn main() {
     let names: Vec<String> = std::env::args().skip(1).collect();
@@ -24,8 +30,15 @@ fn main() {
         match name.as_str() {
             "hit" => hit::run(),
             "codec" => codec::run(),
+            "remote" => remote::run(),
+            "remote-http" => remote_http::run(),
+            remote_http::SERVE => return remote_http::serve(&names),
+            "invalidate" => invalidate::run(),
             other => {
-                eprintln!("no benchmark is named {other:?}; there are: hit, codec");
+                eprintln!(
+                    "no benchmark is named {other:?}; there are: hit, codec, remote, remote-http, \
+                     invalidate"
+                );
                 std::process::exit(2);
             }
         }
