@@ -1,6 +1,7 @@
 //! Attacks on a response cache, over real sockets: an attacker's request warms the cache, then a
 //! clean request reads it.
 //!
+//! The tables run against caches in memory and against caches whose every hit comes from Redis.
 //! A class is a row or more of the tables in `attacks`, or a module where one request after
 //! another is not enough:
 //!
@@ -11,6 +12,7 @@
 //! | 8 with a normalising layer, 20 with a changing Vary | `sequences` |
 //! | 21, 30 (bounds) | `bounds` |
 //! | 29 (a flood of URLs) | the test `flood`, a process of its own |
+//! | 26 (a forged entry in Redis) | `pitlane`'s own tests over Redis |
 //! | 28 (keys and tags) | `keys` |
 //! | 32 (powers of an anonymous client) | `powers` |
 //! | 33 (slow and gone clients) | `followers` |
@@ -22,7 +24,6 @@
 //! | 1, consumed by a trusted proxy | `trusted_proxy` |
 //! | 6, parameters ignored or allowed | `query_ignore`, `query_allow` |
 //! | 23, ranges cut from an entry | ranges served from the cache |
-//! | 26, and every class over Redis | the remote tier |
 //! | 34 | the gRPC layer |
 //! | 35, a placeholder replaced on a hit | `replace_on_hit` |
 //!

@@ -3,7 +3,7 @@
 use pitlane_e2e::{Answer, Ask, Fixture, send};
 use pitlane_testkit::Protocol;
 
-use crate::runner::{Subject, serve};
+use crate::runner::{Subject, in_memory, serve};
 
 const WISHES: [(&str, &str); 16] = [
     ("cache-control", "no-cache"),
@@ -37,7 +37,12 @@ async fn a_clients_wishes_neither_miss_nor_purge_nor_show_anything() {
     for subject in [Subject::Anonymous, Subject::Api, Subject::General] {
         for protocol in [Protocol::Http1, Protocol::Http2] {
             let fixture = page();
-            let server = serve(subject, fixture.clone()).await;
+            let server = serve(
+                subject,
+                &in_memory().get("default").unwrap(),
+                fixture.clone(),
+            )
+            .await;
             let address = server.address();
             let ask = async |ask: Ask| send(protocol, address, &ask).await.unwrap();
             let first = ask(Ask::get("/page")).await;
@@ -56,7 +61,12 @@ async fn a_clients_wishes_neither_miss_nor_purge_nor_show_anything() {
 async fn a_method_that_the_handler_refuses_purges_nothing() {
     for protocol in [Protocol::Http1, Protocol::Http2] {
         let fixture = page();
-        let server = serve(Subject::General, fixture.clone()).await;
+        let server = serve(
+            Subject::General,
+            &in_memory().get("default").unwrap(),
+            fixture.clone(),
+        )
+        .await;
         let address = server.address();
         send(protocol, address, &Ask::get("/page")).await.unwrap();
         let methods = [

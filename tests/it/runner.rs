@@ -4,15 +4,20 @@ use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::HeaderName;
-use pitlane::{AnonymousCacheLayer, ApiCacheLayer, Caches, ResponseCacheLayer};
+use pitlane::{
+    AnonymousCacheLayer, ApiCacheLayer, Cache, Caches, RemoteLookup, ResponseCacheLayer,
+};
 use pitlane_e2e::{Answer, Ask, Fixture, Heard, Seen, send};
-use pitlane_testkit::{Protocol, Server};
+use pitlane_testkit::{Protocol, RedisServer, Server};
 use tower_layer::Layer;
 
 use crate::naive::Naive;
 
 /// What only the attacker says, wherever a row puts it.
 pub(crate) const MARKER: &str = "evil";
+
+/// Longer than Redis may take on a busy machine.
+const DEADLINE: Duration = Duration::from_secs(10);
 
 const TTL: Duration = Duration::from_secs(60);
 
@@ -117,22 +122,55 @@ impl Row {
         self
     }
 
-    /// Runs the row against one cache over all its protocols.
+    /// Runs the row against one cache in memory over all its protocols.
     pub(crate) async fn run(&self, subject: Subject) -> Result<(), String> {
         for protocol in self.protocols {
-            let outcome = self.run_over(subject, *protocol).await;
+            let caches = in_memory();
+            let cache = caches.get("default").unwrap();
+            let outcome = self.run_over(subject, &caches, &cache, *protocol).await;
             outcome.map_err(|error| format!("{subject:?} {protocol:?} {}: {error}", self.name))?;
         }
         Ok(())
     }
 
-    async fn run_over(&self, subject: Subject, protocol: Protocol) -> Result<(), String> {
+    /// Runs the row against caches that have nothing but Redis to remember answers in, which are
+    /// its own. Returns how many hits came from there.
+    pub(crate) async fn run_over_redis(
+        &self,
+        subject: Subject,
+        caches: &Caches,
+        mut own: impl Iterator<Item = Cache>,
+    ) -> Result<u64, String> {
+        let mut hits = 0;
+        for protocol in self.protocols {
+            let cache = own.next().unwrap();
+            let outcome = self.run_over(subject, caches, &cache, *protocol).await;
+            outcome.map_err(|error| {
+                format!("Redis {subject:?} {protocol:?} {}: {error}", self.name)
+            })?;
+            let lookups = cache.remote_lookups();
+            let found = lookups
+                .iter()
+                .filter(|(lookup, _)| *lookup == RemoteLookup::Hit);
+            hits += found.map(|(_, count)| count).sum::<u64>();
+        }
+        Ok(hits)
+    }
+
+    async fn run_over(
+        &self,
+        subject: Subject,
+        caches: &Caches,
+        cache: &Cache,
+        protocol: Protocol,
+    ) -> Result<(), String> {
         let bare = self.fixture(subject);
         let server = Server::start(bare).await;
         let usual = ask(protocol, server.address(), &self.victim).await?;
         let fixture = self.fixture(subject);
-        let server = serve(subject, fixture.clone()).await;
+        let server = serve(subject, cache, fixture.clone()).await;
         let attack = send(protocol, server.address(), &self.attack).await;
+        settled(caches).await;
         let before = fixture.calls();
         let refused = attack.map_or(true, |heard| heard.status.is_client_error()) && before == 0;
         ensure(refused == (self.expect == Expect::Refused), || {
@@ -140,6 +178,7 @@ impl Row {
         })?;
         let first = ask(protocol, server.address(), &self.victim).await?;
         let own = fixture.calls() - before;
+        settled(caches).await;
         let second = ask(protocol, server.address(), &self.victim).await?;
         let again = fixture.calls() - before - own;
         for heard in [&first, &second] {
@@ -169,10 +208,38 @@ impl Row {
     }
 }
 
-/// Starts a server of the fixture behind a cache.
-pub(crate) async fn serve(subject: Subject, fixture: Fixture) -> Server {
+pub(crate) fn in_memory() -> Caches {
     let caches = Caches::builder().memory(4 << 20).max_body(64 << 10);
-    let cache = caches.build().unwrap().get("default").unwrap();
+    caches.build().unwrap()
+}
+
+/// A registry of `count` caches whose every hit comes from Redis.
+pub(crate) async fn over_redis(redis: &RedisServer, count: usize) -> Caches {
+    let cache = |n| format!("[caches.c{n}]\nmemory = \"0B\"\n");
+    let text: String = (0..count).map(cache).collect();
+    let builder = Caches::builder().max_body(64 << 10).redis(redis.url());
+    let builder = builder.redis_budget(DEADLINE);
+    let caches = builder.config(&text, "test").unwrap().build().unwrap();
+    let closed = caches.redis().unwrap().when_closed();
+    tokio::time::timeout(DEADLINE, closed).await.unwrap();
+    let joined = async {
+        while caches.log_status().is_none_or(|log| log.position.is_none()) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, joined).await.unwrap();
+    caches
+}
+
+/// Waits until what was stored can be found by whoever asks next.
+async fn settled(caches: &Caches) {
+    while caches.background() > 0 {
+        tokio::time::sleep(Duration::from_micros(200)).await;
+    }
+}
+
+/// Starts a server of the fixture behind a cache.
+pub(crate) async fn serve(subject: Subject, cache: &Cache, fixture: Fixture) -> Server {
     // The three layers are three types.
     macro_rules! behind {
         ($layer:expr) => {
@@ -186,9 +253,9 @@ pub(crate) async fn serve(subject: Subject, fixture: Fixture) -> Server {
         };
     }
     match subject {
-        Subject::Anonymous => behind!(AnonymousCacheLayer::new(&cache).ttl(TTL)),
-        Subject::Api => behind!(ApiCacheLayer::new(&cache).ttl(TTL)),
-        Subject::General => behind!(ResponseCacheLayer::new(&cache)),
+        Subject::Anonymous => behind!(AnonymousCacheLayer::new(cache).ttl(TTL)),
+        Subject::Api => behind!(ApiCacheLayer::new(cache).ttl(TTL)),
+        Subject::General => behind!(ResponseCacheLayer::new(cache)),
         Subject::Naive => Server::start(Naive::new(fixture)).await,
     }
 }

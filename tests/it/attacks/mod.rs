@@ -6,8 +6,9 @@ mod request;
 mod target;
 
 use pitlane_e2e::{Answer, Ask, Seen};
+use pitlane_testkit::RedisServer;
 
-use crate::runner::{Row, Subject};
+use crate::runner::{Row, Subject, over_redis};
 
 /// Every row.
 pub(crate) fn all() -> Vec<Row> {
@@ -62,6 +63,38 @@ async fn the_api_layer_shows_nobody_what_an_attacker_planted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_general_layer_shows_nobody_what_an_attacker_planted() {
     check(Subject::General).await;
+}
+
+async fn check_over_redis(subject: Subject) {
+    let redis = RedisServer::start();
+    let rows = all();
+    let caches = over_redis(&redis, 2 * rows.len()).await;
+    let mut unused = caches.iter().cloned();
+    let (mut failures, mut hits) = (Vec::new(), 0);
+    for row in &rows {
+        match row.run_over_redis(subject, &caches, unused.by_ref()).await {
+            Ok(found) => hits += found,
+            Err(failure) => failures.push(failure),
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    // What is never found in Redis proves nothing.
+    assert!(hits > 100, "{hits} hits");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_anonymous_layer_over_redis_shows_nobody_what_an_attacker_planted() {
+    check_over_redis(Subject::Anonymous).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_api_layer_over_redis_shows_nobody_what_an_attacker_planted() {
+    check_over_redis(Subject::Api).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_general_layer_over_redis_shows_nobody_what_an_attacker_planted() {
+    check_over_redis(Subject::General).await;
 }
 
 #[test]

@@ -137,6 +137,12 @@ impl Caches {
         self.shared.has_reached(position) || self.shared.confirm(&budget).await
     }
 
+    /// How many refreshes and writes to Redis run in the background now.
+    #[must_use]
+    pub fn background(&self) -> usize {
+        self.shared.background()
+    }
+
     /// How the link to the shared log is doing; `None` without Redis.
     #[must_use]
     pub fn log_status(&self) -> Option<UplinkStatus> {

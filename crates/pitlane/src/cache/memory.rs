@@ -69,6 +69,9 @@ impl Memory {
     pub(crate) fn insert(&self, digest: Digest, slot: Slot) {
         if self.entries || matches!(slot, Slot::Marker(_)) {
             self.tier.insert(digest, slot);
+        } else {
+            // What stands in the entry's place is over.
+            self.tier.remove(&digest);
         }
     }
 

@@ -106,6 +106,11 @@ impl Shared {
         !matches!(self.log.judge(basis, tags).0, Unusable(_))
     }
 
+    /// How much background work runs now.
+    pub(crate) fn background(&self) -> usize {
+        self.background.load(Ordering::Acquire)
+    }
+
     /// Spawns bounded background work; `false` when there is no runtime or too much of it runs.
     pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> bool {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {

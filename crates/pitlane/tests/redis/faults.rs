@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use pitlane::{Claim, Key, RemoteLookup};
-use pitlane_testkit::{Fault, FaultProxy, Origin, RedisServer};
+use pitlane_core::codec::{Compression, Frame, Limits, decode, encode};
+use pitlane_testkit::{Fault, FaultProxy, Origin, RedisReply, RedisServer};
 
 use crate::nodes::{Node, until};
 
@@ -119,4 +120,104 @@ async fn shutdown_appends_what_is_owed() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert_eq!(text, "/x 2");
+}
+
+/// Changes the one entry in Redis as somebody would who can write there: the checksum is right.
+fn forge(redis: &RedisServer, change: impl FnOnce(&mut Vec<u8>)) {
+    let keys = redis.run(&["KEYS", "pitlane:default:*"]);
+    let RedisReply::Array(keys) = keys else {
+        panic!("no keys: {keys:?}");
+    };
+    let key = keys[0].text().to_owned();
+    let stored = redis.run(&["GET", &key]);
+    let RedisReply::Bulk(stored) = stored else {
+        panic!("no entry: {stored:?}");
+    };
+    let entry = decode(&stored.into(), &Limits::default()).unwrap();
+    let mut head = entry.head.to_vec();
+    change(&mut head);
+    let frame = Frame {
+        position: entry.position,
+        stored_at: entry.stored_at,
+        cost: entry.cost,
+        kind: entry.kind,
+        key: &entry.key,
+        ids: &entry.ids,
+        names: &entry.names,
+        head: &head,
+        body: &entry.body,
+    };
+    let forged = encode(&frame, Compression::None).unwrap();
+    let set: [&[u8]; 3] = [b"SET", key.as_bytes(), &forged];
+    redis.cli().run(&set).unwrap();
+}
+
+fn replace(head: &mut [u8], from: &[u8], to: &[u8]) {
+    assert_eq!(from.len(), to.len());
+    let at = head.windows(from.len()).position(|window| window == from);
+    let at = at.expect("the value is there");
+    head[at..at + to.len()].copy_from_slice(to);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stored_header_that_would_split_an_answer_is_refused_and_deleted() {
+    let headers: &[(&str, &str)] = &[("cache-control", "max-age=60"), ("x-own", "one-two-three")];
+    for evil in [
+        &b"one\r\nb: three"[..],
+        b"one\ntwo-three",
+        b"one\0two-three",
+        b"one\rtwo-three",
+    ] {
+        let redis = RedisServer::start();
+        let origin = Origin::counting(headers);
+        let a = Node::joined(&redis, &origin).await;
+        let b = Node::joined(&redis, &origin).await;
+        a.get("/x").await;
+        a.until_stored(&redis, 1).await;
+        forge(&redis, |head| replace(head, b"one-two-three", evil));
+        let answer = b.get("/x").await;
+        assert_eq!(
+            (answer.text(), answer.header("x-own")),
+            ("/x 2", "one-two-three")
+        );
+        assert_eq!(
+            count(&b, RemoteLookup::Corrupt),
+            1,
+            "{}",
+            evil.escape_ascii()
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_head_of_another_shape_is_refused_and_never_half_believed() {
+    let redis = RedisServer::start();
+    let origin = Origin::counting(FRESH);
+    let a = Node::joined(&redis, &origin).await;
+    let b = Node::joined(&redis, &origin).await;
+    let changes: [(&str, fn(&mut Vec<u8>)); 5] = [
+        ("a byte too many", |head| head.push(0)),
+        ("a byte too few", |head| {
+            head.pop();
+        }),
+        ("another format", |head| head[0] = 9),
+        ("no status", |head| head[34..36].fill(0)),
+        ("a length that is too long", |head| head[36..40].fill(0xff)),
+    ];
+    for (n, (what, change)) in changes.into_iter().enumerate() {
+        redis.run(&[
+            "EVAL",
+            "for _, k in ipairs(redis.call('KEYS', 'pitlane:default:*')) do \
+                             redis.call('DEL', k) end return 1",
+            "0",
+        ]);
+        let path = format!("/x{n}");
+        a.get(&path).await;
+        a.until_stored(&redis, 1).await;
+        forge(&redis, change);
+        let answer = b.get(&path).await;
+        assert_ne!(answer.detail(), "remote", "{what}");
+        assert_eq!(answer.status, 200, "{what}");
+        assert_eq!(count(&b, RemoteLookup::Corrupt), n as u64 + 1, "{what}");
+    }
 }
