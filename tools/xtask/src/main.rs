@@ -27,6 +27,8 @@ usage: cargo xtask COMMAND
   tidy              the house rules: floors, forbidden words, manifests, sizes
   loom              the concurrency models with longer bounds than `test` uses
   bench [NAME...]   the benchmarks, in release mode
+  consistency [--long] [OPTION...]
+                    the history checker: several nodes over one Redis while everything fails
   deny              licences, bans, sources and advisories, with cargo-deny
   help              this text";
 
@@ -48,6 +50,7 @@ fn dispatch(arguments: &[String]) -> Result<(), Failure> {
     match command.as_str() {
         "test" => stages::test(rest),
         "bench" => bench(rest),
+        "consistency" => consistency(rest),
         "tidy" => alone(command, rest).and_then(|()| tidy::run()),
         "loom" => alone(command, rest).and_then(|()| stages::long_models()),
         "deny" => alone(command, rest).and_then(|()| deny()),
@@ -62,6 +65,12 @@ fn dispatch(arguments: &[String]) -> Result<(), Failure> {
 fn bench(names: &[String]) -> Result<(), Failure> {
     Step::cargo("run --profile bench --package pitlane-bench --")
         .add_arguments(names)
+        .run()
+}
+
+fn consistency(options: &[String]) -> Result<(), Failure> {
+    Step::cargo("run --release --package pitlane-consistency --")
+        .add_arguments(options)
         .run()
 }
 
