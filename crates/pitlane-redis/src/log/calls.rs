@@ -7,6 +7,7 @@ use fred::interfaces::{KeysInterface, LuaInterface};
 use fred::types::Value;
 use pitlane_core::{Incarnation, LogId, Logged, Record, TagId, Watermark};
 
+use super::link::random;
 use super::script::{Script, name, text};
 use super::wire::{self, Answer};
 use crate::{Database, Failure, FailureKind, Side};
@@ -49,11 +50,18 @@ pub(super) struct Calls {
 #[derive(Debug)]
 pub(super) enum Refused {
     /// The log is whole and of another incarnation.
-    Other(Incarnation),
+    Other(Life),
     /// This incarnation is over: the log is not whole, or the server is another process.
     Over,
     /// No answer, or one that says no.
     Failed(Failure),
+}
+
+/// A life of the log, and which ones it followed, latest first, as far as that is remembered.
+#[derive(Clone, Debug)]
+pub(super) struct Life {
+    pub(super) incarnation: Incarnation,
+    pub(super) older: Vec<Incarnation>,
 }
 
 impl From<Failure> for Refused {
@@ -76,8 +84,11 @@ pub(super) struct Checked {
 /// Records after some position.
 #[derive(Debug)]
 pub(super) struct Batch {
-    pub(super) tail: Watermark,
+    pub(super) checked: Checked,
+    /// The oldest record that the stream has.
     pub(super) first: LogId,
+    /// The nonce of the record at the position after which was read, if the stream has it.
+    pub(super) known: Option<u64>,
     pub(super) records: Vec<Logged>,
 }
 
@@ -94,7 +105,8 @@ impl Calls {
         Self {
             database,
             names,
-            max_length,
+            // The stream must never become empty.
+            max_length: max_length.max(1),
             script: Mutex::new(None),
         }
     }
@@ -105,7 +117,11 @@ impl Calls {
         let read = move |client: fred::clients::Client| async move {
             client.get::<Option<Bytes>, _>(tail).await
         };
-        let text = self.database.run(Side::Read, "log.hint", read).await?;
+        let text = match self.database.run(Side::Read, "log.hint", read).await {
+            // Somebody put something else there, and the script will put it right.
+            Err(failure) if failure.kind() == FailureKind::WrongType => None,
+            read => read?,
+        };
         Ok(text
             .and_then(|text| wire::tail(&text))
             .map(|tail| tail.incarnation()))
@@ -116,7 +132,8 @@ impl Calls {
         &self,
         incarnation: Incarnation,
     ) -> Result<Option<Watermark>, Refused> {
-        let value = self.run(incarnation, "log.tail", vec!["t".into()]).await?;
+        let asked = vec!["t".into()];
+        let value = self.run(incarnation, "log.tail", asked).await?;
         if value.is_null() {
             return Ok(None);
         }
@@ -126,7 +143,8 @@ impl Calls {
 
     /// Checks the whole log and repairs its tail.
     pub(super) async fn check(&self, incarnation: Incarnation) -> Result<Checked, Refused> {
-        let value = self.run(incarnation, "log.check", vec!["j".into()]).await?;
+        let asked = vec!["j".into()];
+        let value = self.run(incarnation, "log.check", asked).await?;
         checked(value)
     }
 
@@ -170,18 +188,21 @@ impl Calls {
             after.to_string().into(),
             count.to_string().into(),
         ];
-        let value = self.run(incarnation, "log.records", arguments).await?;
-        let (tail, mut rest) = whole(value)?;
+        let value = self.run(incarnation, "log.records", arguments);
+        let (tail, mut rest) = whole(value.await?)?;
+        let time = rest.next().and_then(wire::time).ok_or_else(nonsense)?;
         let first = rest.next().and_then(wire::bytes);
         let first = first
             .and_then(|text| wire::id(&text))
             .ok_or_else(nonsense)?;
+        let known = rest.next().and_then(wire::bytes).ok_or_else(nonsense)?;
         let records = rest.next().and_then(wire::array).ok_or_else(nonsense)?;
         // A record that can't be read is left out, and so are those behind it: the gap shows.
         let records = records.into_iter().map_while(wire::logged).collect();
         Ok(Batch {
-            tail,
+            checked: Checked { tail, time },
             first,
+            known: wire::nonce(&known),
             records,
         })
     }
@@ -231,20 +252,21 @@ impl Calls {
     ) -> Result<u64, Refused> {
         let mut arguments: Vec<Value> = vec!["x".into(), cutoff.to_string().into()];
         arguments.extend(fields.into_iter().map(Value::Bytes));
-        let value = self.run(incarnation, "log.forget", arguments).await?;
-        let (_, mut rest) = whole(value)?;
+        let value = self.run(incarnation, "log.forget", arguments);
+        let (_, mut rest) = whole(value.await?)?;
         let gone = rest.next().and_then(wire::bytes);
         let gone = gone.and_then(|text| str::from_utf8(&text).ok()?.parse().ok());
         gone.ok_or_else(nonsense)
     }
 
     /// Begins the incarnation `fresh` in place of `expected`, or of whatever is there. Sends the
-    /// text of the script, which nobody does for an incarnation that exists.
+    /// text of the script, which nobody does for an incarnation that exists. `known` is the one
+    /// that the node followed before.
     pub(super) async fn renew(
         &self,
         fresh: Incarnation,
         expected: Expected,
-        nonce: u64,
+        known: Option<Incarnation>,
     ) -> Result<Checked, Refused> {
         let expected = match expected {
             Expected::Nothing => String::new(),
@@ -252,7 +274,9 @@ impl Calls {
             Expected::Whatever => "*".to_owned(),
         };
         let keys = self.names.keys();
-        let arguments = vec!["r".to_owned(), expected, wire::nonce_name(nonce)];
+        let nonce = wire::nonce_name(random());
+        let known = known.map_or_else(String::new, name);
+        let arguments = vec!["r".to_owned(), expected, nonce, known];
         let send = move |client: fred::clients::Client| async move {
             client
                 .eval::<Value, _, _, _>(text(fresh), keys, arguments)
@@ -274,6 +298,7 @@ impl Calls {
                 .evalsha::<Value, _, _, _>(&*digest, keys, arguments)
                 .await
         };
+        // On the side of reads: an append must not depend on whether memory is full.
         Ok(self.database.run(Side::Read, operation, send).await?)
     }
 
@@ -313,7 +338,7 @@ fn checked(value: Value) -> Result<Checked, Refused> {
 fn whole(value: Value) -> Result<(Watermark, std::vec::IntoIter<Value>), Refused> {
     match wire::answer(value).ok_or_else(nonsense)? {
         Answer::Ok { tail, rest } => Ok((tail, rest.into_iter())),
-        Answer::Other(incarnation) => Err(Refused::Other(incarnation)),
+        Answer::Other(life) => Err(Refused::Other(life)),
         Answer::Broken => Err(Refused::Over),
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use fred::interfaces::StreamsInterface;
 use fred::types::Value;
 use pitlane_core::{Caught, Logged, Watermark};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::keeper::until_joined;
 use super::link::{BATCH, Link};
@@ -22,14 +22,19 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 pub(super) async fn follow(link: Arc<Link>, connection: Dedicated) {
     loop {
-        let watermark = until_joined(&link).await;
-        let caught = match read(&link, &connection, watermark).await {
-            Some(records) if records.is_empty() => continue,
+        let before = until_joined(&link).await;
+        let began = Instant::now();
+        let caught = match read(&link, &connection, before).await {
             Some(records) => link.log.follow(&records),
             None => Caught::Gap,
         };
         if caught == Caught::Gap {
             link.wake.notify_one();
+        }
+        if link.log.watermark() != Some(before) {
+            link.moved();
+        } else if caught == Caught::Gap || began.elapsed() < BLOCK / 2 {
+            // An answer that came at once and brought nothing would come at once again.
             sleep(PAUSE).await;
         }
     }

@@ -65,10 +65,10 @@ async fn cutoff(link: &Link) -> Result<Option<LogId>, Failure> {
     };
     let tail = watermark.id().millis;
     let retention = link.settings.retention.as_millis() as u64;
-    let now = (link.settings.clock)().as_millis();
+    let now = link.server_time();
     let mut millis = now.saturating_sub(retention);
     if length(link).await? > link.settings.max_tags {
-        let middle = rows.floor.millis + tail.saturating_sub(rows.floor.millis) / 2;
+        let middle = rows.floor.millis.midpoint(tail);
         millis = millis.max(middle);
     }
     Ok(Some(LogId {

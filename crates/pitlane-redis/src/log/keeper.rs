@@ -1,17 +1,26 @@
 //! The background work that keeps a node in the log: joining, the heartbeat, catching up, paying
 //! what is owed.
+//!
+//! Nobody else joins, renews or catches up: requests only ask for it and look what became of it,
+//! so that a request that is dropped, or never polled again, holds up nothing.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use pitlane_core::{Caught, Incarnation, Watermark};
+use pitlane_core::{Caught, Incarnation, Timestamp, Watermark};
 use tokio::time::{sleep, timeout};
 
-use super::calls::{Batch, Checked, Expected, Refused};
+use super::calls::{Batch, Checked, Expected, Life, Refused};
 use super::link::{BATCH, Link, fresh_incarnation, random};
 
 /// After so many steps without an end a node lets the next heartbeat go on.
 const MAX_STEPS: usize = 64;
+/// A node that is not in touch with the log tries again after this, if not sooner.
+const RETRY: Duration = Duration::from_millis(100);
+/// No pause is shorter, whatever is configured.
+const LEAST: Duration = Duration::from_millis(1);
 
 /// Nobody knows whether the log was reached.
 #[derive(Debug)]
@@ -19,92 +28,94 @@ pub(super) struct Unknown;
 
 /// Keeps the node in the log, for ever.
 pub(super) async fn keep(link: Arc<Link>) {
+    let heartbeat = link.settings.heartbeat.max(LEAST);
     loop {
-        if beat(&link).await.is_ok() {
+        let pause = if watched(&link).await.is_ok() {
             link.recovered();
+            heartbeat
         } else {
             link.failed();
+            heartbeat.min(RETRY)
+        };
+        link.moved();
+        let _ = timeout(pause, link.wake.notified()).await;
+    }
+}
+
+/// One round. While it takes long somebody has to notice that there is no word from the log.
+async fn watched(link: &Link) -> Result<(), Unknown> {
+    let gap = link.settings.gap.max(LEAST);
+    let mut beat = pin!(beat(link));
+    loop {
+        match timeout(gap, &mut beat).await {
+            Ok(done) => return done,
+            Err(_) => link.look_at_lag(),
         }
-        let _ = timeout(link.settings.heartbeat, link.wake.notified()).await;
     }
 }
 
 /// One round: afterwards the node has read everything and owes nothing.
 async fn beat(link: &Link) -> Result<(), Unknown> {
-    let Some(watermark) = link.log.watermark() else {
-        join(link, None).await?;
-        return pay(link).await;
-    };
-    let began = link.now();
-    match link.calls.check(watermark.incarnation()).await {
-        Ok(checked) => {
-            link.learn_time(checked.time, began);
-            let lost = !checked.tail.covers(&watermark);
-            let known = link.log.watermark();
-            if lost || known.is_none_or(|known| !known.covers(&checked.tail)) {
-                catch_up(link, checked.tail, lost).await?;
-            }
-            link.confirmed(began);
-        }
-        Err(refused) => rejoin(link, watermark.incarnation(), refused).await?,
+    if link.log.watermark().is_some() {
+        catch_up(link).await?;
+    } else {
+        join(link).await?;
     }
     pay(link).await
 }
 
-/// Brings the node up to `tail` at least, together with whoever else wants that. `lost` says that
-/// the tail lies before what the node had read already.
-pub(super) async fn catch_up(link: &Link, tail: Watermark, lost: bool) -> Result<(), Unknown> {
-    let _turn = link.catching.lock().await;
+/// Brings the node up to the log's tail.
+async fn catch_up(link: &Link) -> Result<(), Unknown> {
     for _ in 0..MAX_STEPS {
-        let Some(before) = link.log.watermark() else {
-            return Err(Unknown);
-        };
-        if before.covers(&tail) && !lost {
-            return Ok(());
-        }
-        let batch = link
-            .calls
-            .records(before.incarnation(), before.id(), BATCH)
-            .await;
-        match batch {
+        let before = link.log.watermark().ok_or(Unknown)?;
+        let began = link.now();
+        let (life, after) = (before.incarnation(), before.id());
+        match link.calls.records(life, after, BATCH).await {
             Ok(batch) => {
-                if advance(link, before, &batch).await? {
+                if advance(link, before, &batch, began).await? {
                     return Ok(());
                 }
             }
-            Err(refused) => {
-                rejoin(link, before.incarnation(), refused).await?;
-                return Ok(());
-            }
+            Err(refused) => return rejoin(link, life, refused).await,
         }
     }
     Err(Unknown)
 }
 
 /// Applies what was read after `before`. Says whether the node has reached the tail.
-async fn advance(link: &Link, before: Watermark, batch: &Batch) -> Result<bool, Unknown> {
+async fn advance(
+    link: &Link,
+    before: Watermark,
+    batch: &Batch,
+    began: Timestamp,
+) -> Result<bool, Unknown> {
+    link.learn_time(batch.checked.time, began);
+    let tail = batch.checked.tail;
     let caught = link.log.follow(&batch.records);
+    link.moved();
     let now = link.log.watermark().ok_or(Unknown)?;
-    if caught == Caught::Up && now.covers(&batch.tail) && batch.tail.covers(&before) {
+    if caught == Caught::Up && now.covers(&tail) && tail.covers(&before) {
         if link.log.has_lost_own(batch.first) {
-            renew(link, Expected::This(before.incarnation())).await?;
+            settle(link, Next::Renew(Expected::This(before.incarnation()))).await?;
         }
+        link.confirmed(began);
         return Ok(true);
     }
     if now != before {
         // Somebody else went on meanwhile, or this was only a part.
         return Ok(false);
     }
-    if batch.first > before.id() && batch.tail.covers(&before) {
-        // Trimmed: what was in between is not known, which costs what is in memory.
+    let is_there = batch.known == Some(before.nonce);
+    let is_trimmed = batch.first > before.id();
+    if tail.covers(&before) && (is_there || is_trimmed) {
+        // What comes next is gone, or can't be read: not knowing it costs what is in memory.
         link.gaps.fetch_add(1, Ordering::Relaxed);
         tracing::debug!("missed records of the invalidation log; joining again");
-        link.log.join(batch.tail, link.now());
-        link.joined.notify_waiters();
+        joined(link, &batch.checked, began);
         return Ok(true);
     }
     // The record that the node had read last is not there: the server lost the end of the log.
-    renew(link, Expected::This(before.incarnation())).await?;
+    settle(link, Next::Renew(Expected::This(before.incarnation()))).await?;
     Ok(true)
 }
 
@@ -115,105 +126,105 @@ async fn rejoin(link: &Link, known: Incarnation, refused: Refused) -> Result<(),
             tracing::debug!(%failure, "the invalidation log did not answer");
             Err(Unknown)
         }
-        Refused::Other(other) => join(link, Some(other)).await,
-        Refused::Over => renew(link, Expected::This(known)).await,
+        Refused::Other(life) => settle(link, enter(link, &life)).await,
+        Refused::Over => settle(link, Next::Renew(Expected::This(known))).await,
     }
 }
 
 /// Joins the log as it is; begins it if there is none.
-async fn join(link: &Link, hint: Option<Incarnation>) -> Result<(), Unknown> {
-    let hint = match hint {
-        Some(hint) => Some(hint),
-        None => link.calls.hint().await.map_err(|_| Unknown)?,
-    };
-    let Some(incarnation) = hint else {
-        return renew(link, Expected::Nothing).await;
-    };
-    let began = link.now();
-    match link.calls.check(incarnation).await {
-        Ok(checked) => {
-            joined(link, checked, began);
-            Ok(())
-        }
-        Err(Refused::Over) => renew(link, Expected::This(incarnation)).await,
-        // It changed just now: the next round sees what it is.
-        Err(_) => Err(Unknown),
-    }
+async fn join(link: &Link) -> Result<(), Unknown> {
+    let hint = link.calls.hint().await.map_err(|_| Unknown)?;
+    let next = hint.map_or(Next::Renew(Expected::Nothing), Next::Check);
+    settle(link, next).await
 }
 
-/// Begins a new life of the log in place of `expected`, unless somebody else did so meanwhile:
-/// then the node joins theirs.
-async fn renew(link: &Link, expected: Expected) -> Result<(), Unknown> {
-    let mut expected = expected;
+/// A step on the way into the log.
+#[derive(Clone, Copy, Debug)]
+enum Next {
+    /// See whether this life goes on, and join it.
+    Check(Incarnation),
+    /// Begin a new life in place of this, unless somebody else did so meanwhile.
+    Renew(Expected),
+}
+
+/// Joins the log's present life, or begins one.
+async fn settle(link: &Link, mut next: Next) -> Result<(), Unknown> {
     for _ in 0..MAX_STEPS {
         let began = link.now();
-        let refused = match link
-            .calls
-            .renew(fresh_incarnation(), expected, random())
-            .await
-        {
-            Ok(checked) => {
-                tracing::info!("began a new life of the invalidation log");
-                joined(link, checked, began);
+        let answer = match next {
+            Next::Check(incarnation) => link.calls.check(incarnation).await,
+            Next::Renew(expected) => {
+                let renewal = link.calls.renew(fresh_incarnation(), expected, known(link));
+                renewal.await
+            }
+        };
+        next = match (answer, next) {
+            (Ok(checked), _) => {
+                link.incarnations.fetch_add(1, Ordering::Relaxed);
+                joined(link, &checked, began);
                 return Ok(());
             }
-            Err(Refused::Other(other)) => match link.calls.check(other).await {
-                Ok(checked) => {
-                    joined(link, checked, began);
-                    return Ok(());
-                }
-                Err(Refused::Over) => {
-                    expected = Expected::This(other);
-                    continue;
-                }
-                Err(refused) => refused,
-            },
-            Err(refused) => refused,
+            (Err(Refused::Other(life)), _) => enter(link, &life),
+            (Err(Refused::Over), Next::Check(incarnation)) => {
+                Next::Renew(Expected::This(incarnation))
+            }
+            (Err(Refused::Over | Refused::Failed(_)), _) => return Err(Unknown),
         };
-        if !matches!(refused, Refused::Other(_)) {
-            return Err(Unknown);
-        }
     }
     Err(Unknown)
 }
 
-fn joined(link: &Link, checked: Checked, began: pitlane_core::Timestamp) {
+/// How to enter a life of the log that somebody else began. Only one that came after the life
+/// that this node knew may be joined: a server that was left behind still has an earlier one.
+fn enter(link: &Link, life: &Life) -> Next {
+    let follows = |known| known == life.incarnation || life.older.contains(&known);
+    if known(link).is_none_or(follows) {
+        Next::Check(life.incarnation)
+    } else {
+        Next::Renew(Expected::This(life.incarnation))
+    }
+}
+
+fn known(link: &Link) -> Option<Incarnation> {
+    link.log.watermark().map(|known| known.incarnation())
+}
+
+fn joined(link: &Link, checked: &Checked, began: Timestamp) {
     link.learn_time(checked.time, began);
     link.log.join(checked.tail, link.now());
-    link.incarnations.fetch_add(1, Ordering::Relaxed);
     link.confirmed(began);
     link.joined.notify_waiters();
+    link.moved();
 }
 
 /// Appends what the node owes, oldest first.
 async fn pay(link: &Link) -> Result<(), Unknown> {
+    let _turn = link.paying.lock().await;
     if link.log.has_overflowed() {
         let until = link.log.begin_renewal();
-        let renewed = renew(link, Expected::Whatever).await;
+        let renewed = settle(link, Next::Renew(Expected::Whatever)).await;
         link.log.end_renewal(until, renewed.is_ok());
         renewed?;
     }
+    let mut refusals = 0;
     while let Some(debt) = link.log.debt() {
-        let watermark = link.log.watermark().ok_or(Unknown)?;
+        let life = known(link).ok_or(Unknown)?;
         let record = (*debt.record).clone();
-        let appended = link
-            .calls
-            .append(watermark.incarnation(), random(), record)
-            .await;
-        match appended {
+        match link.calls.append(life, random(), record).await {
             Ok(logged) => {
                 if !link.log.appended(&logged, Some(debt.local), link.now()) {
                     return Err(Unknown);
                 }
-                if link
-                    .log
-                    .watermark()
-                    .is_none_or(|known| !known.covers(&logged.at))
-                {
-                    catch_up(link, logged.at, false).await?;
+                let known = link.log.watermark();
+                if known.is_none_or(|known| !known.covers(&logged.at)) {
+                    catch_up(link).await?;
                 }
             }
-            Err(refused) => rejoin(link, watermark.incarnation(), refused).await?,
+            Err(_) if refusals == MAX_STEPS => return Err(Unknown),
+            Err(refused) => {
+                refusals += 1;
+                rejoin(link, life, refused).await?;
+            }
         }
     }
     Ok(())
@@ -227,6 +238,6 @@ pub(super) async fn until_joined(link: &Link) -> Watermark {
             return watermark;
         }
         let _ = timeout(link.settings.heartbeat, joined).await;
-        sleep(std::time::Duration::from_millis(1)).await;
+        sleep(LEAST).await;
     }
 }

@@ -1,27 +1,32 @@
+use std::collections::VecDeque;
 use std::collections::hash_map::RandomState;
 use std::fmt;
 use std::future::Future;
 use std::hash::{BuildHasher, Hasher};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use pitlane_core::{
     BreakerState, Incarnation, Log, Position, Record, Remembered, RemoteFuture, StoreError,
     StoreErrorKind, TagId, Timestamp, Uplink, UplinkStatus, Watermark,
 };
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::{Mutex, Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::calls::{Calls, Names, Refused};
 use super::tails::Tails;
 use super::{follower, janitor, keeper};
-use crate::{CircuitBrokenRedis, ConfigError, Database, Dedicated, Side};
+use crate::{CircuitBrokenRedis, ConfigError, Database, Dedicated, Failure, Side};
 
 /// How many records one reading brings.
 pub(super) const BATCH: u32 = 1000;
+/// How long anybody waits for the node to catch up.
+const CATCHING_UP: Duration = Duration::from_secs(1);
+/// An answer that took longer says too little about the server's clock.
+const PROMPT: Duration = Duration::from_secs(1);
 /// How many tags one question may name.
 const MAX_QUESTION: usize = 1000;
 
@@ -62,8 +67,14 @@ pub(super) struct Link {
     pub(super) wake: Notify,
     /// Tells the follower that there is something to follow.
     pub(super) joined: Notify,
-    /// Held by the one who catches up.
-    pub(super) catching: Mutex<()>,
+    /// Changes whenever the node may have read further, and with every round of the keeper.
+    moved: watch::Sender<()>,
+    /// Held while what is owed is appended, or the log is renewed because of it.
+    pub(super) paying: Mutex<()>,
+    /// Appends that somebody waits for.
+    appending: AtomicUsize,
+    /// The background work was ended.
+    ended: AtomicBool,
     pub(super) gaps: AtomicU64,
     pub(super) incarnations: AtomicU64,
 }
@@ -144,14 +155,17 @@ impl RedisLogBuilder {
             redis: self.redis,
             calls,
             settings: self.settings,
-            tails: Tails::default(),
+            tails: Tails::new(),
             started: Instant::now(),
             confirmed: AtomicU64::new(0),
             healthy: AtomicBool::new(false),
             clock_offset: AtomicI64::new(0),
             wake: Notify::new(),
             joined: Notify::new(),
-            catching: Mutex::new(()),
+            moved: watch::Sender::new(()),
+            paying: Mutex::new(()),
+            appending: AtomicUsize::new(0),
+            ended: AtomicBool::new(false),
             gaps: AtomicU64::new(0),
             incarnations: AtomicU64::new(0),
         });
@@ -195,6 +209,17 @@ impl RedisLog {
             settings,
         })
     }
+
+    /// Lets the hash forget now what no entry can be old enough for, which otherwise happens
+    /// every ten minutes or so.
+    ///
+    /// # Errors
+    ///
+    /// Redis did not answer, or said no.
+    #[doc(hidden)]
+    pub async fn clean_now(&self) -> Result<(), Failure> {
+        janitor::sweep(&self.handle.link).await
+    }
 }
 
 impl Link {
@@ -212,10 +237,15 @@ impl Link {
     pub(super) fn confirmed(&self, began: Timestamp) {
         self.confirmed
             .fetch_max(began.as_millis(), Ordering::AcqRel);
-        if self.log.is_degraded() {
+        if self.log.is_degraded() && self.lag() <= self.settings.gap {
             self.log.set_degraded(false);
             self.log.suspend(false);
         }
+    }
+
+    /// Tells those who wait for it that the node may have read further.
+    pub(super) fn moved(&self) {
+        self.moved.send_replace(());
     }
 
     pub(super) fn recovered(&self) {
@@ -229,6 +259,11 @@ impl Link {
         if self.healthy.swap(false, Ordering::AcqRel) {
             tracing::warn!("the invalidation log is out of reach");
         }
+        self.look_at_lag();
+    }
+
+    /// Notes it when there has been no word from the log for too long.
+    pub(super) fn look_at_lag(&self) {
         let lag = self.lag();
         if lag > self.settings.gap {
             self.log.set_degraded(true);
@@ -247,20 +282,34 @@ impl Link {
     pub(super) fn learn_time(&self, server: u64, asked: Timestamp) {
         let now = (self.settings.clock)();
         // The server read its clock somewhere between the question and the answer.
-        let middle = now.as_millis() - self.now().since(asked).as_millis() as u64 / 2;
+        let took = self.now().since(asked);
+        if took > PROMPT {
+            return;
+        }
+        let half = took.as_millis() as u64 / 2;
+        let middle = now.as_millis().saturating_sub(half);
         let offset = i64::try_from(i128::from(server) - i128::from(middle)).unwrap_or(0);
         self.clock_offset.store(offset, Ordering::Relaxed);
     }
 
+    /// The server's clock, in milliseconds since the epoch.
+    pub(super) fn server_time(&self) -> u64 {
+        let offset = self.clock_offset.load(Ordering::Relaxed);
+        (self.settings.clock)()
+            .as_millis()
+            .saturating_add_signed(offset)
+    }
+
     /// The tail at some moment after this call began; `None` when it can't be relied on.
-    async fn tail(&self) -> Option<Watermark> {
-        let read = || async {
-            let incarnation = self.log.watermark()?.incarnation();
-            match self.calls.tail(incarnation).await {
+    async fn tail(self: &Arc<Self>) -> Option<Watermark> {
+        let link = Arc::clone(self);
+        let read = || async move {
+            let incarnation = link.log.watermark()?.incarnation();
+            match link.calls.tail(incarnation).await {
                 Ok(Some(tail)) => Some(tail),
                 Ok(None) | Err(Refused::Over | Refused::Other(_)) => {
-                    self.healthy.store(false, Ordering::Release);
-                    self.wake.notify_one();
+                    link.healthy.store(false, Ordering::Release);
+                    link.wake.notify_one();
                     None
                 }
                 Err(Refused::Failed(_)) => None,
@@ -269,7 +318,36 @@ impl Link {
         self.tails.read(read).await
     }
 
-    async fn confirm(&self) -> Result<(), StoreError> {
+    /// Waits until the node has read up to `tail`, from the life of the log that it follows now.
+    async fn reach(&self, tail: Watermark, life: Incarnation) -> bool {
+        let mut moved = self.moved.subscribe();
+        self.wake.notify_one();
+        let reached = async {
+            while self.is_healthy() && !self.has_ended() {
+                let known = self.log.watermark();
+                if known.is_some_and(|known| known.covers(&tail)) {
+                    return true;
+                }
+                // On the way from one life of the log to another that the tail is not of?
+                let lives = [life, tail.incarnation()];
+                if known.is_none_or(|known| !lives.contains(&known.incarnation()))
+                    || moved.changed().await.is_err()
+                {
+                    return false;
+                }
+            }
+            false
+        };
+        tokio::time::timeout(CATCHING_UP, reached)
+            .await
+            .unwrap_or(false)
+    }
+
+    fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    async fn confirm(self: &Arc<Self>) -> Result<(), StoreError> {
         let began = self.now();
         let before = self.log.watermark();
         let unreachable = || StoreError::from(StoreErrorKind::Unreachable);
@@ -278,12 +356,15 @@ impl Link {
         };
         let tail = self.tail().await.ok_or_else(unreachable)?;
         // A tail that lies before what was read already belongs to a log that lost its end.
-        let lost = tail.incarnation() == before.incarnation() && !tail.covers(&before);
+        if tail.incarnation() == before.incarnation() && !tail.covers(&before) {
+            self.wake.notify_one();
+            return Err(unreachable());
+        }
         let known = self.log.watermark();
-        if lost || !known.is_some_and(|known| known.covers(&tail)) {
-            keeper::catch_up(self, tail, lost)
-                .await
-                .map_err(|_| unreachable())?;
+        if !known.is_some_and(|known| known.covers(&tail))
+            && !self.reach(tail, before.incarnation()).await
+        {
+            return Err(unreachable());
         }
         self.confirmed(began);
         Ok(())
@@ -317,38 +398,14 @@ impl Link {
     }
 
     async fn append(&self, record: Record) -> Option<Position> {
-        let mut position = None;
-        for part in record.split() {
-            position = self.append_one(part).await;
-        }
-        position
-    }
-
-    async fn append_one(&self, record: Record) -> Option<Position> {
-        let watermark = self.log.watermark().filter(|_| self.is_healthy());
-        let Some(watermark) = watermark else {
-            self.owe(record);
-            return None;
-        };
-        // Until the log has acknowledged it the record is owed, whoever drops this.
-        let mut owing = Owing {
-            link: self,
-            record: Some(record.clone()),
-        };
-        let appended = self
-            .calls
-            .append(watermark.incarnation(), random(), record)
-            .await
-            .ok()?;
+        let known = self.log.watermark().filter(|_| self.is_healthy())?;
+        let appended = self.calls.append(known.incarnation(), random(), record);
+        let appended = appended.await.ok()?;
         if !self.log.appended(&appended, None, self.now()) {
             return None;
         }
-        owing.record = None;
-        if self
-            .log
-            .watermark()
-            .is_none_or(|known| !known.covers(&appended.at))
-        {
+        let known = self.log.watermark();
+        if known.is_none_or(|known| !known.covers(&appended.at)) {
             self.wake.notify_one();
         }
         Some(appended.at.position)
@@ -360,18 +417,46 @@ impl Link {
         }
         self.wake.notify_one();
     }
+
+    async fn owes_anything(&self) -> bool {
+        // What is under way may turn out to be owed, so it is looked at first.
+        let appending = self.appending.load(Ordering::Acquire) > 0;
+        let _turn = self.paying.lock().await;
+        appending || self.log.debts() > 0 || self.log.has_overflowed()
+    }
 }
 
+/// An append that somebody waits for. Until the log has acknowledged it, all of it is owed,
+/// whoever drops this, and whenever.
 struct Owing<'a> {
     link: &'a Link,
-    record: Option<Record>,
+    parts: VecDeque<Record>,
+}
+
+impl<'a> Owing<'a> {
+    fn new(link: &'a Link, record: Record) -> Self {
+        link.appending.fetch_add(1, Ordering::AcqRel);
+        let parts = record.split().into();
+        Self { link, parts }
+    }
+
+    /// The position of the last part; `None` when one is owed.
+    async fn append(mut self) -> Option<Position> {
+        let mut position = None;
+        while let Some(part) = self.parts.front().cloned() {
+            position = Some(self.link.append(part).await?);
+            self.parts.pop_front();
+        }
+        position
+    }
 }
 
 impl Drop for Owing<'_> {
     fn drop(&mut self) {
-        if let Some(record) = self.record.take() {
-            self.link.owe(record);
+        for part in self.parts.drain(..) {
+            self.link.owe(part);
         }
+        self.link.appending.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -388,7 +473,7 @@ impl Uplink for RedisLog {
         &self,
         record: Record,
     ) -> Pin<Box<dyn Future<Output = Option<Position>> + Send + '_>> {
-        Box::pin(self.handle.link.append(record))
+        Box::pin(Owing::new(&self.handle.link, record).append())
     }
 
     fn owe(&self, record: Record) {
@@ -397,7 +482,9 @@ impl Uplink for RedisLog {
 
     fn is_ready(&self) -> bool {
         let link = &self.handle.link;
-        link.is_healthy() && link.redis.state(Side::Read) == BreakerState::Closed
+        link.is_healthy()
+            && !link.has_ended()
+            && link.redis.state(Side::Read) == BreakerState::Closed
     }
 
     fn clock_offset(&self) -> i64 {
@@ -419,13 +506,17 @@ impl Uplink for RedisLog {
         Box::pin(async move {
             let link = &self.handle.link;
             let drained = tokio::time::timeout(limit, async {
-                while link.log.debts() > 0 || link.log.has_overflowed() {
+                while link.owes_anything().await {
                     link.wake.notify_one();
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
             });
             let drained = drained.await.is_ok();
             self.handle.tasks.iter().for_each(JoinHandle::abort);
+            link.ended.store(true, Ordering::Release);
+            // From here on nobody hears of what others invalidate.
+            link.log.set_degraded(true);
+            link.moved();
             drained
         })
     }

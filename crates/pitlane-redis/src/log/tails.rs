@@ -1,76 +1,75 @@
 //! Readings of the tail, shared by those who begin at the same moment.
 
 use std::future::Future;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use pitlane_core::Watermark;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 /// A reading that has not been sent yet: whoever begins now may share it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Tails {
-    waiting: Mutex<Option<watch::Receiver<Option<Reading>>>>,
+    waiting: Arc<Waiting>,
+    runtime: Handle,
 }
 
 /// What a reading brought: a tail, or nothing that can be relied on.
 pub(super) type Reading = Option<Watermark>;
 
+type Waiting = Mutex<Option<watch::Receiver<Option<Reading>>>>;
+
 impl Tails {
-    /// The tail as it was at some moment after this call began. `read` is called by one of those
-    /// who share the reading, and only after nobody can join them any more.
-    ///
-    /// When the one who reads is dropped, the others read again.
-    pub(super) async fn read<F>(&self, read: impl Fn() -> F) -> Reading
-    where
-        F: Future<Output = Reading>,
-    {
-        loop {
-            match self.join() {
-                Joined::Share(mut reading) => {
-                    if let Ok(reading) = reading.wait_for(Option::is_some).await {
-                        return reading.flatten();
-                    }
-                }
-                Joined::Lead(sender) => {
-                    let closed = Closing(self);
-                    // The tasks that woke together begin together.
-                    tokio::task::yield_now().await;
-                    drop(closed);
-                    let reading = read().await;
-                    let _ = sender.send(Some(reading));
-                    return reading;
-                }
-            }
+    /// Reads in the background of the runtime that this is called in.
+    pub(super) fn new() -> Self {
+        Self {
+            waiting: Arc::default(),
+            runtime: Handle::current(),
         }
     }
 
-    fn join(&self) -> Joined {
+    /// The tail as it was at some moment after this call began. `read` is called only after
+    /// nobody can join those who share the reading any more.
+    ///
+    /// The reading is a task of its own: no request that is dropped, or not polled for a while,
+    /// keeps the others waiting.
+    pub(super) async fn read<F>(&self, read: impl FnOnce() -> F + Send + 'static) -> Reading
+    where
+        F: Future<Output = Reading> + Send + 'static,
+    {
+        let mut reading = self.join(read);
+        let reading = reading.wait_for(Option::is_some).await;
+        reading.ok()?.flatten()
+    }
+
+    fn join<F>(&self, read: impl FnOnce() -> F + Send + 'static) -> watch::Receiver<Option<Reading>>
+    where
+        F: Future<Output = Reading> + Send + 'static,
+    {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(reading) = &*waiting {
-            return Joined::Share(reading.clone());
+            return reading.clone();
         }
         let (sender, receiver) = watch::channel(None);
-        *waiting = Some(receiver);
-        Joined::Lead(sender)
+        *waiting = Some(receiver.clone());
+        let closing = Closing(Arc::clone(&self.waiting));
+        self.runtime.spawn(async move {
+            let closing = closing;
+            // The tasks that woke together begin together.
+            tokio::task::yield_now().await;
+            drop(closing);
+            let _ = sender.send(Some(read().await));
+        });
+        receiver
     }
 }
 
-enum Joined {
-    Lead(watch::Sender<Option<Reading>>),
-    Share(watch::Receiver<Option<Reading>>),
-}
+/// Lets nobody else join, once it is dropped: whatever becomes of the task.
+struct Closing(Arc<Waiting>);
 
-/// Lets nobody else join, once it is dropped: whatever becomes of the one who reads.
-struct Closing<'a>(&'a Tails);
-
-impl Drop for Closing<'_> {
+impl Drop for Closing {
     fn drop(&mut self) {
-        let mut waiting = self
-            .0
-            .waiting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *waiting = None;
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 
@@ -89,23 +88,28 @@ mod tests {
 
     #[tokio::test]
     async fn those_who_begin_together_share_one_reading() {
-        let (tails, count) = (Tails::default(), AtomicUsize::new(0));
-        let read = || async {
-            count.fetch_add(1, Ordering::SeqCst);
-            Some(mark(7))
+        let (tails, count) = (Tails::new(), Arc::new(AtomicUsize::new(0)));
+        let read = || {
+            let count = Arc::clone(&count);
+            async move {
+                count.fetch_add(1, Ordering::SeqCst);
+                Some(mark(7))
+            }
         };
-        let all = tokio::join!(tails.read(read), tails.read(read), tails.read(read));
-        assert_eq!(all, (Some(mark(7)), Some(mark(7)), Some(mark(7))));
+        let (a, b) = (read(), read());
+        let all = tokio::join!(tails.read(|| a), tails.read(|| b));
+        assert_eq!(all, (Some(mark(7)), Some(mark(7))));
         assert_eq!(count.load(Ordering::SeqCst), 1);
     }
 
     #[tokio::test]
     async fn a_reading_that_was_sent_before_is_not_shared() {
-        let tails = Tails::default();
-        let (sent, answer) = (Notify::new(), Notify::new());
-        let early = tails.read(|| async {
-            sent.notify_one();
-            answer.notified().await;
+        let tails = Tails::new();
+        let (sent, answer) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (told, held) = (Arc::clone(&sent), Arc::clone(&answer));
+        let early = tails.read(|| async move {
+            told.notify_one();
+            held.notified().await;
             Some(mark(1))
         });
         let late = async {
@@ -118,18 +122,26 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn when_the_reader_is_dropped_the_others_read_again() {
-        let tails = Tails::default();
-        let mut first = Box::pin(tails.read(|| async { Some(mark(1)) }));
-        let pending =
-            std::future::poll_fn(|cx| std::task::Poll::Ready(first.as_mut().poll(cx).is_pending()));
-        assert!(pending.await);
-        let mut second = Box::pin(tails.read(|| async { Some(mark(2)) }));
-        let pending = std::future::poll_fn(|cx| {
-            std::task::Poll::Ready(second.as_mut().poll(cx).is_pending())
-        });
-        assert!(pending.await);
-        drop(first);
-        assert_eq!(second.await, Some(mark(2)));
+    async fn the_first_reader_may_be_dropped_or_never_polled_again() {
+        for dropped in [true, false] {
+            let tails = Tails::new();
+            let mut first = Box::pin(tails.read(|| async { Some(mark(1)) }));
+            let pending = std::future::poll_fn(|cx| {
+                std::task::Poll::Ready(first.as_mut().poll(cx).is_pending())
+            });
+            assert!(pending.await);
+            let kept = (!dropped).then_some(first);
+            assert_eq!(tails.read(|| async { Some(mark(2)) }).await, Some(mark(1)));
+            drop(kept);
+            assert_eq!(tails.read(|| async { Some(mark(3)) }).await, Some(mark(3)));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_reading_that_panics_brings_nothing_and_the_next_one_is_not_its() {
+        let tails = Tails::new();
+        let panicking = tails.read(|| async { panic!("a reading") });
+        assert_eq!(panicking.await, None);
+        assert_eq!(tails.read(|| async { Some(mark(3)) }).await, Some(mark(3)));
     }
 }

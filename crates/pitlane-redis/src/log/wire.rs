@@ -4,6 +4,7 @@ use bytes::Bytes;
 use fred::types::Value;
 use pitlane_core::{Incarnation, LogId, Logged, Record, Watermark};
 
+use super::calls::Life;
 use super::script::{name, parse_name};
 
 /// What the script says to anything but a reading of the tail.
@@ -12,7 +13,7 @@ pub(super) enum Answer {
     /// The log is whole and of the script's incarnation; `rest` is what the operation returned.
     Ok { tail: Watermark, rest: Vec<Value> },
     /// The log is whole and of another incarnation.
-    Other(Incarnation),
+    Other(Life),
     /// The log is not whole: something of it was evicted, flushed or damaged.
     Broken,
 }
@@ -26,7 +27,12 @@ pub(super) fn answer(value: Value) -> Option<Answer> {
             let rest = parts.collect();
             Some(Answer::Ok { tail, rest })
         }
-        b"other" => parse_name(&bytes(parts.next()?)?).map(Answer::Other),
+        b"other" => {
+            let incarnation = parse_name(&bytes(parts.next()?)?)?;
+            let older = bytes(parts.next()?)?;
+            let older = older.chunks_exact(16).map_while(parse_name).collect();
+            Some(Answer::Other(Life { incarnation, older }))
+        }
         b"broken" => Some(Answer::Broken),
         _ => None,
     }

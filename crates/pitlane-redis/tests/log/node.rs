@@ -4,45 +4,70 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use pitlane_core::{
-    Basis, Incarnation, Judgement, Log, Position, Record, RemoteJudgement, Tag, TagId, Uplink,
+    Basis, Incarnation, Judgement, Log, Position, Record, RemoteJudgement, Tag, TagId, Timestamp,
+    Uplink, Watermark,
 };
-use pitlane_redis::{CircuitBrokenRedis, RedisLog};
+use pitlane_redis::{CircuitBrokenRedis, RedisLog, RedisLogBuilder};
 use pitlane_testkit::RedisServer;
 
 pub(crate) const NAMESPACE: &str = "site";
 
 /// Longer than anything here may take.
-const DEADLINE: Duration = Duration::from_secs(10);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
+/// Long enough for a busy machine.
+const BUDGET: Duration = Duration::from_secs(2);
 
 pub(crate) struct Node {
     pub(crate) log: Arc<Log>,
     pub(crate) link: RedisLog,
-    pub(crate) redis: CircuitBrokenRedis,
+}
+
+/// What became of something that another node had stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Remote {
+    Fresh,
+    Stale,
+    Unusable,
+    /// The log could not be asked.
+    Failed,
 }
 
 impl Node {
     /// A node that has joined.
     pub(crate) async fn joined(server: &RedisServer) -> Self {
-        let node = Self::start(&server.url(), |builder| builder);
+        Self::joined_at(&server.url()).await
+    }
+
+    pub(crate) async fn joined_at(url: &str) -> Self {
+        let node = Self::start(url, |builder| builder);
         node.until(|node| node.link.is_ready()).await;
         node
     }
 
     pub(crate) fn start(
         url: &str,
-        configure: impl FnOnce(pitlane_redis::RedisLogBuilder) -> pitlane_redis::RedisLogBuilder,
+        configure: impl FnOnce(RedisLogBuilder) -> RedisLogBuilder,
+    ) -> Self {
+        Self::start_with(url, BUDGET, || SystemTime::now().into(), configure)
+    }
+
+    pub(crate) fn start_with(
+        url: &str,
+        budget: Duration,
+        clock: impl Fn() -> Timestamp + Send + Sync + 'static,
+        configure: impl FnOnce(RedisLogBuilder) -> RedisLogBuilder,
     ) -> Self {
         let redis = CircuitBrokenRedis::builder(url)
             .unwrap()
-            .budget(Duration::from_millis(200))
+            .budget(budget)
             .databases([0])
             .build()
             .unwrap();
         let alone = Incarnation::from_random(rand());
         let log = Arc::new(Log::following(NAMESPACE, alone, 1000));
-        let builder = RedisLog::builder(&redis, 0, NAMESPACE, || SystemTime::now().into()).unwrap();
+        let builder = RedisLog::builder(&redis, 0, NAMESPACE, clock).unwrap();
         let link = configure(builder).start(Arc::clone(&log));
-        Self { log, link, redis }
+        Self { log, link }
     }
 
     #[track_caller]
@@ -59,6 +84,28 @@ impl Node {
         }
     }
 
+    /// Waits until the node follows a life of the log other than `known`, and is in touch.
+    #[track_caller]
+    pub(crate) fn until_other_life(&self, known: Incarnation) -> impl Future<Output = ()> {
+        self.until(move |node| node.link.is_ready() && node.life() != known)
+    }
+
+    /// Waits until it owes nothing and is in touch.
+    #[track_caller]
+    pub(crate) fn until_paid(&self) -> impl Future<Output = ()> {
+        self.until(|node| {
+            node.link.is_ready() && node.log.debts() == 0 && !node.log.has_overflowed()
+        })
+    }
+
+    pub(crate) fn watermark(&self) -> Watermark {
+        self.log.watermark().expect("a node that has joined")
+    }
+
+    pub(crate) fn life(&self) -> Incarnation {
+        self.watermark().incarnation()
+    }
+
     pub(crate) fn id(&self, name: &str) -> TagId {
         Tag::new(name).id(self.log.tags())
     }
@@ -72,6 +119,21 @@ impl Node {
         self.link.append(self.record(name)).await
     }
 
+    /// Invalidates while Redis is there.
+    #[track_caller]
+    pub(crate) fn applied(&self, name: &str) -> impl Future<Output = Position> {
+        let at = std::panic::Location::caller();
+        async move {
+            let position = self.invalidate(name).await;
+            position.unwrap_or_else(|| panic!("Redis is there, at {at}"))
+        }
+    }
+
+    pub(crate) async fn softly(&self, name: &str) -> Position {
+        let record = Record::of(self.log.tags(), &[Tag::new(name)], true);
+        self.link.append(record).await.expect("Redis is there")
+    }
+
     /// Where a computation stands that begins now.
     pub(crate) fn basis(&self) -> Basis {
         self.log.basis()
@@ -82,20 +144,43 @@ impl Node {
         self.log.judge(basis, &[self.id(name)]).0 == Judgement::Fresh
     }
 
-    /// Whether this node would serve something that another one stored from `position`.
-    pub(crate) async fn serves_remote(&self, position: Position, name: &str) -> bool {
+    /// What this node makes of something that another one stored at `position`.
+    pub(crate) async fn remote(&self, position: Position, name: &str) -> Remote {
         let ids = [self.id(name)];
         if self.link.confirm().await.is_err() {
-            return false;
+            return Remote::Failed;
         }
         let mut judgement = self.log.judge_remote(position, &ids);
         if judgement == RemoteJudgement::Ask {
             if self.link.ask(&ids).await.is_err() {
-                return false;
+                return Remote::Failed;
             }
             judgement = self.log.judge_remote(position, &ids);
         }
-        matches!(judgement, RemoteJudgement::Fresh(_))
+        match judgement {
+            RemoteJudgement::Fresh(_) => Remote::Fresh,
+            RemoteJudgement::Stale(_) => Remote::Stale,
+            RemoteJudgement::Unusable(_) | RemoteJudgement::Ask => Remote::Unusable,
+        }
+    }
+
+    /// The same, as soon as the log can be asked.
+    #[track_caller]
+    pub(crate) fn answer(&self, position: Position, name: &str) -> impl Future<Output = Remote> {
+        let at = std::panic::Location::caller();
+        async move {
+            let answered = async {
+                loop {
+                    let remote = self.remote(position, name).await;
+                    if remote != Remote::Failed {
+                        return remote;
+                    }
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                }
+            };
+            let answered = tokio::time::timeout(DEADLINE, answered).await;
+            answered.unwrap_or_else(|_| panic!("no answer in 10 s; asked at {at}"))
+        }
     }
 }
 
