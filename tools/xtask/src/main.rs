@@ -27,6 +27,8 @@ usage: cargo xtask COMMAND
   tidy              the house rules: floors, forbidden words, manifests, sizes
   loom              the concurrency models with longer bounds than `test` uses
   bench [NAME...]   the benchmarks, in release mode
+  chaos [--long] [FAULT...]
+                    faults of Redis under load, and what each costs
   consistency [--long] [OPTION...]
                     the history checker: several nodes over one Redis while everything fails
   deny              licences, bans, sources and advisories, with cargo-deny
@@ -50,6 +52,7 @@ fn dispatch(arguments: &[String]) -> Result<(), Failure> {
     match command.as_str() {
         "test" => stages::test(rest),
         "bench" => bench(rest),
+        "chaos" => chaos(rest),
         "consistency" => consistency(rest),
         "tidy" => alone(command, rest).and_then(|()| tidy::run()),
         "loom" => alone(command, rest).and_then(|()| stages::long_models()),
@@ -71,6 +74,12 @@ fn bench(names: &[String]) -> Result<(), Failure> {
 fn consistency(options: &[String]) -> Result<(), Failure> {
     Step::cargo("run --release --package pitlane-consistency --")
         .add_arguments(options)
+        .run()
+}
+
+fn chaos(arguments: &[String]) -> Result<(), Failure> {
+    Step::cargo("run --release --package pitlane-chaos --")
+        .add_arguments(arguments)
         .run()
 }
 
