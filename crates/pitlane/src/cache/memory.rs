@@ -24,16 +24,24 @@ pub(crate) struct Memory {
 
 /// What a tier that keeps no entries may hold beside them.
 const MARKERS: u64 = 1 << 20;
+const MARKER_COUNT: usize = 4096;
 
 impl Memory {
     /// A tier without entries: every hit comes from the remote one.
-    pub(crate) fn without_entries(max_body: u64) -> Option<Self> {
-        let tier = Self::new(MARKERS, 0)?;
-        Some(Self {
+    pub(crate) fn without_entries(max_body: u64) -> Self {
+        let markers = sync::Cache::with(
+            MARKER_COUNT,
+            MARKERS,
+            ByWeight,
+            Spread,
+            sync::DefaultLifecycle::default(),
+        );
+        Self {
+            tier: markers,
+            limit: MARKERS,
             max_body,
             entries: false,
-            ..tier
-        })
+        }
     }
 
     /// A tier of `limit` bytes that can hold a body of `max_body`; `None` when it can't.

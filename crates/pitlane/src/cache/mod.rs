@@ -1,8 +1,10 @@
 //! Named caches, the registry that holds them, and what can be done with one directly.
 
 mod budget;
+mod builder;
 mod caches;
 mod config;
+mod connected;
 mod entry;
 mod fill;
 mod invalidate;
@@ -21,7 +23,8 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use pitlane_core::{Digest, TagId, TagKind, codec::Compression};
 
-pub use caches::{Caches, CachesBuilder};
+pub use builder::CachesBuilder;
+pub use caches::Caches;
 pub use fill::{Claim, Fill, Tier, Value};
 pub use invalidate::{Invalidated, Invalidation, Owed};
 pub use records::{Records, Wrote};

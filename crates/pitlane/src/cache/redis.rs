@@ -5,11 +5,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pitlane_core::{Log, RemoteStore, Uplink};
+use pitlane_core::Log;
 use pitlane_redis::{CircuitBrokenRedis, RedisLog};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::config::RedisTable;
+use super::connected::Connected;
 use super::shared::{REMEMBERED_TAGS, fresh_incarnation};
 use super::{Kind, Settings};
 use crate::clock::Clock;
@@ -45,24 +46,6 @@ impl fmt::Debug for Wanted {
             .field("budget", &self.budget)
             .field("log_database", &self.log_database)
             .finish_non_exhaustive()
-    }
-}
-
-/// A connected Redis, or one that will be: nothing here waits for it.
-pub(super) struct Connected {
-    pub(super) redis: CircuitBrokenRedis,
-    pub(super) log: Arc<Log>,
-    pub(super) uplink: Arc<dyn Uplink>,
-    pub(super) budget: Duration,
-    default_database: u8,
-}
-
-impl Connected {
-    /// One cache's key space.
-    pub(super) fn store(&self, settings: &Settings) -> Result<Arc<dyn RemoteStore>, Error> {
-        let database = settings.database.unwrap_or(self.default_database);
-        let database = self.redis.database(database).map_err(wrong)?;
-        Ok(Arc::new(database))
     }
 }
 
@@ -141,7 +124,7 @@ fn first_database(caches: &BTreeMap<Box<str>, Settings>) -> Option<u8> {
     settings.database
 }
 
-fn wrong(error: pitlane_redis::ConfigError) -> Error {
+pub(super) fn wrong(error: pitlane_redis::ConfigError) -> Error {
     let message = format!("Redis can't be used as configured: {error}");
     Error::new(ErrorKind::Configuration, message).with_source(error)
 }

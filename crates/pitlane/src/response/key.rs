@@ -118,7 +118,8 @@ pub(crate) fn uri_tag(cache: &Cache, uri: &Uri, headers: &HeaderMap) -> Option<T
 /// The name of an absolute URL, as [`Target`] writes it; `None` when it is none.
 pub(crate) fn name_of_url(url: &str) -> Option<String> {
     let uri: Uri = url.parse().ok()?;
-    uri.authority()?;
+    // A host alone would be taken for a URL without a path, which nothing has.
+    uri.scheme().and(uri.authority())?;
     let mut name = KeyBytes::new();
     write_site(&mut name, &uri, Host::default())?;
     write_target(&mut name, &uri);
@@ -128,7 +129,7 @@ pub(crate) fn name_of_url(url: &str) -> Option<String> {
 /// The host of an absolute URL and its path's segments, as a key.
 pub(crate) fn key_of_url(url: &str) -> Option<Key> {
     let uri: Uri = url.parse().ok()?;
-    uri.authority()?;
+    uri.scheme().and(uri.authority())?;
     let target = Target::of(&uri, Host::default())?;
     let key = Key::new(String::from_utf8_lossy(&target.site));
     Some(segments(&uri).fold(key, |key, segment| key.child(segment)))

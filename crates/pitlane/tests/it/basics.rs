@@ -212,9 +212,11 @@ async fn urls_are_named_whole_whatever_their_scheme_and_prefixes_in_whole_segmen
     let prefix = pitlane::Invalidation::default().add_url_prefix(&server.url("/clubs"));
     let _ = caches.publish(prefix.unwrap()).await.unwrap();
     check(["invalidated", "invalidated", "fresh", "invalidated"]).await;
-    for bad in ["/clubs", "", "http://", "not a url"] {
-        let error = pitlane::Invalidation::default().add_url(bad).unwrap_err();
-        assert_eq!(error.kind(), pitlane::ErrorKind::Url, "{error}");
+    for bad in ["/clubs", "", "http://", "not a url", "a.org", "a.org:80"] {
+        let empty = pitlane::Invalidation::default;
+        for result in [empty().add_url(bad), empty().add_url_prefix(bad)] {
+            assert_eq!(result.unwrap_err().kind(), pitlane::ErrorKind::Url, "{bad}");
+        }
     }
 }
 

@@ -83,7 +83,11 @@ async fn the_user_of_the_manual_may_do_everything_and_nothing_more() {
         .collect();
     assert!(idle.is_empty(), "permitted and never used: {idle:?}");
     for words in FOR_THE_JANITOR {
-        let words: Vec<&str> = ["ACL", "DRYRUN", "pitlane"].iter().chain(words).copied().collect();
+        let words: Vec<&str> = ["ACL", "DRYRUN", "pitlane"]
+            .iter()
+            .chain(words)
+            .copied()
+            .collect();
         assert_eq!(redis.run(&words).text(), "OK", "{words:?}");
     }
 }
@@ -91,7 +95,13 @@ async fn the_user_of_the_manual_may_do_everything_and_nothing_more() {
 /// A page that another node finds, and that a write ends.
 async fn pages(redis: &RedisServer, a: &Node) {
     a.get("/x").await;
-    let stored = || redis.run(&["EVAL", "redis.call('SELECT', 2) return #redis.call('KEYS', 'site:default:*')", "0"]);
+    let stored = || {
+        redis.run(&[
+            "EVAL",
+            "redis.call('SELECT', 2) return #redis.call('KEYS', 'site:default:*')",
+            "0",
+        ])
+    };
     until("the page is in Redis", || stored().integer() >= 1).await;
     // It has to ask the hash: it joined after the page was stored.
     let b = node(redis).await;
@@ -126,8 +136,14 @@ async fn values(redis: &RedisServer, a: &Node) {
 async fn records(a: &Node) {
     let records = a.caches.get("sessions").unwrap().records().unwrap();
     let key = Key::new("one");
-    assert_eq!(records.create(&key, b"1", MINUTE).await.unwrap(), Wrote::Yes);
-    assert_eq!(records.replace(&key, b"2", MINUTE).await.unwrap(), Wrote::Yes);
+    assert_eq!(
+        records.create(&key, b"1", MINUTE).await.unwrap(),
+        Wrote::Yes
+    );
+    assert_eq!(
+        records.replace(&key, b"2", MINUTE).await.unwrap(),
+        Wrote::Yes
+    );
     records.write(&key, b"3", MINUTE).await.unwrap();
     assert_eq!(&*records.read(&key).await.unwrap().unwrap(), b"3");
     records.delete(&key).await.unwrap();
@@ -136,7 +152,13 @@ async fn records(a: &Node) {
 
 async fn clears(redis: &RedisServer, a: &Node) {
     let _ = a.caches.clear("default").await.unwrap();
-    let left = || redis.run(&["EVAL", "redis.call('SELECT', 2) return #redis.call('KEYS', 'site:default:*')", "0"]);
+    let left = || {
+        redis.run(&[
+            "EVAL",
+            "redis.call('SELECT', 2) return #redis.call('KEYS', 'site:default:*')",
+            "0",
+        ])
+    };
     until("the walk gave everything back", || left().integer() == 0).await;
 }
 
@@ -154,7 +176,11 @@ async fn a_command_that_is_not_permitted_shows_in_the_servers_log_and_fails_no_p
 fn the_user_reaches_no_other_keys_and_no_dangerous_commands() {
     let redis = server(rules());
     let dry = |words: &[&str]| {
-        let all: Vec<&str> = ["ACL", "DRYRUN", "pitlane"].iter().chain(words).copied().collect();
+        let all: Vec<&str> = ["ACL", "DRYRUN", "pitlane"]
+            .iter()
+            .chain(words)
+            .copied()
+            .collect();
         redis.run(&all)
     };
     for words in [

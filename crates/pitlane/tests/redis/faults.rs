@@ -128,12 +128,12 @@ fn forge(redis: &RedisServer, change: impl FnOnce(&mut Vec<u8>)) {
     let RedisReply::Array(keys) = keys else {
         panic!("no keys: {keys:?}");
     };
-    let key = keys[0].text().to_owned();
+    let key = keys.first().expect("an entry").text().to_owned();
     let stored = redis.run(&["GET", &key]);
     let RedisReply::Bulk(stored) = stored else {
         panic!("no entry: {stored:?}");
     };
-    let entry = decode(&stored.into(), &Limits::default()).unwrap();
+    let entry = decode(&stored.into(), &Limits::default()).expect("an entry");
     let mut head = entry.head.to_vec();
     change(&mut head);
     let frame = Frame {
@@ -147,16 +147,18 @@ fn forge(redis: &RedisServer, change: impl FnOnce(&mut Vec<u8>)) {
         head: &head,
         body: &entry.body,
     };
-    let forged = encode(&frame, Compression::None).unwrap();
+    let forged = encode(&frame, Compression::None).expect("a frame");
     let set: [&[u8]; 3] = [b"SET", key.as_bytes(), &forged];
-    redis.cli().run(&set).unwrap();
+    redis.cli().run(&set).expect("Redis is there");
 }
 
 fn replace(head: &mut [u8], from: &[u8], to: &[u8]) {
     assert_eq!(from.len(), to.len());
     let at = head.windows(from.len()).position(|window| window == from);
     let at = at.expect("the value is there");
-    head[at..at + to.len()].copy_from_slice(to);
+    for (there, byte) in head.iter_mut().skip(at).zip(to) {
+        *there = *byte;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -195,7 +197,8 @@ async fn a_head_of_another_shape_is_refused_and_never_half_believed() {
     let origin = Origin::counting(FRESH);
     let a = Node::joined(&redis, &origin).await;
     let b = Node::joined(&redis, &origin).await;
-    let changes: [(&str, fn(&mut Vec<u8>)); 5] = [
+    type Change = fn(&mut Vec<u8>);
+    let changes: [(&str, Change); 5] = [
         ("a byte too many", |head| head.push(0)),
         ("a byte too few", |head| {
             head.pop();

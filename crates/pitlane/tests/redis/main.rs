@@ -1,5 +1,6 @@
 //! The layers and caches over a real redis-server, on several nodes in one process.
 
+mod acl;
 mod clears;
 mod coherence;
 mod faults;
