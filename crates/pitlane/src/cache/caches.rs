@@ -122,7 +122,7 @@ impl Caches {
     /// [`position_header`](crate::CacheLayer::position_header) says so.
     pub async fn reach(&self, position: Position) -> bool {
         let budget = Budget::new(self.shared.budget);
-        self.shared.has_reached(position) || self.shared.confirm(&budget).await
+        self.shared.has_reached(position) || self.shared.confirm(Some(&budget)).await
     }
 
     /// How many refreshes and writes to Redis run in the background now.

@@ -84,12 +84,12 @@ impl Cache {
     pub async fn read(&self, key: &Key) -> Option<Value> {
         let place = Wanted::of(self, key).place;
         let budget = self.budget();
-        if self.confirm(&budget).await
+        if self.confirm(budget.as_ref()).await
             && let Some(found) = self.peek(&place).filter(|found| !found.stale)
         {
             return Some(found.take());
         }
-        let slot = self.pull(&place, &budget).await;
+        let slot = self.pull(&place, budget.as_ref()).await;
         slot.and_then(|slot| self.usable(&place, slot, Tier::Remote))
             .map(Found::take)
     }
@@ -106,7 +106,7 @@ impl Cache {
         let wanted = Wanted::of(self, key);
         let budget = self.budget();
         for _ in 0..MAX_ROUNDS {
-            let found = if self.confirm(&budget).await {
+            let found = if self.confirm(budget.as_ref()).await {
                 self.peek(&wanted.place)
             } else {
                 None
@@ -118,7 +118,7 @@ impl Cache {
             let flights = &self.shared().flights;
             let current = |basis: &Basis| self.shared().is_current(basis, &wanted.tags);
             let follower = match flights.join(wanted.place.digest, self.basis(), current) {
-                Joined::Lead(lead) => return self.lead(wanted, Some(lead), &budget).await,
+                Joined::Lead(lead) => return self.lead(wanted, Some(lead), budget).await,
                 Joined::Follow(follower) => follower,
             };
             if let Some(stale) = found {
@@ -128,23 +128,30 @@ impl Cache {
                 break;
             };
             match followed {
-                Followed::Lead(lead) => return self.lead(wanted, Some(lead), &budget).await,
+                Followed::Lead(lead) => return self.lead(wanted, Some(lead), budget).await,
                 Followed::Released => break,
+                Followed::Landed(Flown::Entry(entry)) if !self.must_confirm() => {
+                    let slot = Slot::Entry(entry);
+                    let found = self.usable(&wanted.place, slot, Tier::Memory);
+                    if let Some(found) = found.filter(|found| !found.stale) {
+                        return Claim::Hit(found.take());
+                    }
+                }
                 Followed::Landed(_) => {}
             }
         }
-        self.lead(wanted, None, &budget).await
+        self.lead(wanted, None, budget).await
     }
 
     /// Looks once more, because the flight before may have landed just now, and then lets the
     /// caller compute.
-    async fn lead(&self, wanted: Wanted, lead: Option<Lead>, budget: &Budget) -> Claim {
+    async fn lead(&self, wanted: Wanted, lead: Option<Lead>, budget: Option<Budget>) -> Claim {
         let mut found = None;
         if !self.must_confirm() {
             found = self.peek(&wanted.place).filter(|found| !found.stale);
         }
         if found.is_none()
-            && let Some(slot) = self.pull(&wanted.place, budget).await
+            && let Some(slot) = self.pull(&wanted.place, budget.as_ref()).await
         {
             found = self
                 .usable(&wanted.place, slot, Tier::Remote)
@@ -160,7 +167,7 @@ impl Cache {
         if let Some(lead) = &lead {
             lead.rebase(basis);
         }
-        let (scope, dependencies) = Scope::begin(basis, Some(budget.clone()));
+        let (scope, dependencies) = Scope::begin(basis, budget);
         let outer = Scope::current();
         let began = self.shared().clock.now();
         let cache = self.clone();
@@ -175,11 +182,11 @@ impl Cache {
         })
     }
 
-    /// What the request that runs here may still lose to Redis.
-    pub(crate) fn budget(&self) -> Budget {
-        Scope::current()
-            .budget()
-            .unwrap_or_else(|| Budget::new(self.shared().budget))
+    /// What the request that runs here may still lose to Redis; `None` without Redis.
+    pub(crate) fn budget(&self) -> Option<Budget> {
+        self.inner.remote.as_ref()?;
+        let given = Scope::current().budget();
+        Some(given.unwrap_or_else(|| Budget::new(self.shared().budget)))
     }
 
     /// Whether a hit in memory counts only once the log has confirmed it.
@@ -189,7 +196,7 @@ impl Cache {
 
     /// Brings the node's log up to date where hits have to be confirmed. Says whether what is in
     /// memory may be used.
-    pub(crate) async fn confirm(&self, budget: &Budget) -> bool {
+    pub(crate) async fn confirm(&self, budget: Option<&Budget>) -> bool {
         !self.must_confirm() || self.shared().confirm(budget).await
     }
 

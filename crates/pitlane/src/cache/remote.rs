@@ -137,18 +137,14 @@ impl Remote {
 }
 
 impl Cache {
-    /// Whether it makes sense to look into the remote tier.
-    pub(crate) fn has_remote(&self) -> bool {
-        self.inner.remote.is_some()
-    }
-
     /// Looks into the remote tier for `place`, and keeps what is there in memory.
     ///
     /// What comes back was judged by the log: it is not older than any invalidation that was
     /// acknowledged before this call began. Its lifetime was not looked at.
-    pub(crate) async fn pull(&self, place: &Place, budget: &Budget) -> Option<Slot> {
+    pub(crate) async fn pull(&self, place: &Place, budget: Option<&Budget>) -> Option<Slot> {
         let remote = self.inner.remote.as_ref()?;
         let uplink = self.shared().uplink.as_deref()?;
+        let budget = budget?;
         let left = budget.left().filter(|_| uplink.is_ready());
         let Some(left) = left else {
             remote.count(RemoteLookup::Skipped);
@@ -282,6 +278,15 @@ impl Cache {
         let Some(remote) = &self.inner.remote else {
             return;
         };
+        // It isn't worth the work while Redis is away.
+        if !self
+            .shared()
+            .uplink
+            .as_deref()
+            .is_some_and(Uplink::is_ready)
+        {
+            return;
+        }
         // What was computed while the node was on its own is for its own memory.
         if !self.shared().log.is_shared(entry.meta.stamp.position()) {
             return;

@@ -79,8 +79,8 @@ impl Shared {
 
     /// Brings the node's log up to everything that is in the shared one now; says whether that
     /// worked within what `budget` has left.
-    pub(crate) async fn confirm(&self, budget: &Budget) -> bool {
-        let Some(uplink) = &self.uplink else {
+    pub(crate) async fn confirm(&self, budget: Option<&Budget>) -> bool {
+        let (Some(uplink), Some(budget)) = (&self.uplink, budget) else {
             return true;
         };
         let Some(left) = budget.left().filter(|_| uplink.is_ready()) else {

@@ -165,11 +165,12 @@ impl<S, Q> Call<S, Q> {
 
     /// Looks into the remote tier, on behalf of all who wait for the same.
     pub(crate) async fn look_remote(&mut self) -> Option<Found> {
-        let budget = self.budget.clone()?;
+        self.budget.as_ref()?;
+        let budget = self.budget.clone();
         let cache = self.settings.cache.clone();
         let (place, variant) = (self.place.clone(), self.variant.take());
         let headers = self.request.headers();
-        let (found, variant) = find_remote(&cache, &place, variant, headers, &budget).await;
+        let (found, variant) = find_remote(&cache, &place, variant, headers, budget.as_ref()).await;
         self.variant = variant;
         Some(found)
     }

@@ -85,7 +85,7 @@ pub(crate) async fn find_remote(
     place: &Place,
     mut variant: Option<Place>,
     request: &HeaderMap,
-    budget: &Budget,
+    budget: Option<&Budget>,
 ) -> (Found, Option<Place>) {
     let now = || cache.shared().clock.now();
     if variant.is_none() {

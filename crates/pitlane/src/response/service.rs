@@ -216,7 +216,7 @@ impl<S: Clone> ResponseCache<S> {
         let answer = async move {
             let cache = this.settings.cache.clone();
             let budget = cache.budget();
-            if cache.shared().confirm(&budget).await {
+            if cache.shared().confirm(budget.as_ref()).await {
                 return this.ask(ask, &key, parts, body).await;
             }
             let call = this.call_inner(ask, &key, None, parts, body);
@@ -241,11 +241,7 @@ impl<S: Clone> ResponseCache<S> {
         Call {
             place: Place::new(&self.settings.cache, key.to_vec()),
             label: label.map(Box::from),
-            budget: self
-                .settings
-                .cache
-                .has_remote()
-                .then(|| self.settings.cache.budget()),
+            budget: self.settings.cache.budget(),
             uri: self.settings.uri_of(&parts).clone(),
             inner: self.inner.clone(),
             settings: Arc::clone(&self.settings),
