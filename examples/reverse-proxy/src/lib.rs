@@ -3,6 +3,7 @@
 //! [`Origin`] forwards a request, [`stack`] puts the layers around it, and [`serve`] answers
 //! connections with the result. [`run`] is the whole program but for its command line.
 
+mod admin;
 mod options;
 mod origin;
 mod server;
@@ -10,51 +11,105 @@ mod stack;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::time::Duration;
 
+use pitlane::Caches;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
+pub use admin::{Admin, AdminToken, AdminTokenError};
 pub use options::{Options, Profile};
 pub use origin::{Origin, OriginUrl, OriginUrlError, Peer, ProxyBody};
 pub use server::{Drained, serve};
-pub use stack::{cache_layer, stack};
+pub use stack::{cache_layer, caches, stack};
+
+/// How long telling other proxies of the last invalidations may take.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Listens, says so on standard output, and serves until SIGTERM or SIGINT.
 ///
 /// # Errors
 ///
-/// [`RunError`] when the address cannot be bound, signals cannot be watched, or standard output
-/// is closed, or when the sizes in the options contradict each other. Nothing that happens to one
-/// connection ends the program.
+/// [`RunError`] when the options or the environment contradict themselves, there is no token for
+/// the admin API, an address cannot be bound, signals cannot be watched, or standard output is
+/// closed. Nothing that happens to one connection ends the program, and Redis need not be there.
 pub async fn run(options: &Options) -> Result<(), RunError> {
-    let cache = cache_layer(options).map_err(RunError::Sizes)?;
-    let service = stack(&cache, Origin::new(options.origin.clone()));
+    let token = options.admin_token_file.as_ref();
+    let token = token.map(|file| AdminToken::from_file(file)).transpose()?;
+    let caches = caches(options)?;
+    let service = stack(
+        &cache_layer(&caches, options)?,
+        Origin::new(options.origin.clone()),
+    );
     let stop = stop_signal().map_err(RunError::Signals)?;
-    let listener = TcpListener::bind(options.listen)
-        .await
-        .map_err(|source| RunError::Bind {
-            address: options.listen,
-            source,
-        })?;
-    announce(&listener).map_err(RunError::Announce)?;
-    let drained = serve(listener, service, stop).await;
+    let listener = bind(options.listen).await?;
+    let admin = match options.admin.zip(token) {
+        Some((address, token)) => Some((bind(address).await?, token)),
+        None => None,
+    };
+    announce(&listener, admin.as_ref().map(|(listener, _)| listener))
+        .map_err(RunError::Announce)?;
+
+    let (stopping, stopped) = watch::channel(false);
+    let stop = async move {
+        stop.await;
+        stopping.send_replace(true);
+    };
+    let (drained, ()) = tokio::join!(
+        serve(listener, service, stop),
+        serve_admin(admin, &caches, stopped)
+    );
     if let Drained::CutOff(connections) = drained {
         eprintln!("reverse-proxy: {connections} connections were still busy and were cut off");
     }
+    if !caches.shutdown(FAREWELL).await {
+        eprintln!("reverse-proxy: Redis was not told of the last invalidations");
+    }
     Ok(())
+}
+
+/// Serves the admin API, if there is to be one, as long as the proxy accepts connections.
+async fn serve_admin(
+    admin: Option<(TcpListener, AdminToken)>,
+    caches: &Caches,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let Some((listener, token)) = admin else {
+        return;
+    };
+    let Ok(bound) = listener.local_addr() else {
+        return;
+    };
+    if !bound.ip().is_loopback() {
+        eprintln!("reverse-proxy: the admin token crosses the network unencrypted to {bound}");
+    }
+    let service = Admin::new(caches.clone(), token, bound);
+    let stop = async move {
+        // An error means that the proxy is gone, which is an end as well.
+        let _ = stopped.wait_for(|stopped| *stopped).await;
+    };
+    // What an admin still waits for is not worth a word.
+    let _ = serve(listener, service, stop).await;
 }
 
 /// Why the proxy could not run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
-    /// Each of the two sizes is one, but the larger is the wrong one.
-    #[error("--memory and --max-body do not fit together: {0}")]
-    Sizes(#[source] pitlane::Error),
+    /// Each option is one, but together they make no cache; or Redis or the environment is wrong.
+    #[error("cannot set up the cache: {0}")]
+    Caches(#[from] pitlane::Error),
+    /// Nothing is shared without Redis, so there is nothing to name.
+    #[error("--namespace needs Redis: give --redis or PITLANE_REDIS_URL as well")]
+    NamespaceAlone,
+    /// No admin API without a token that cannot be guessed.
+    #[error(transparent)]
+    AdminToken(#[from] AdminTokenError),
     /// The address to listen on is taken, not ours, or not allowed.
     #[error("cannot listen on {address}: {source}")]
     Bind {
-        /// What `--listen` said.
+        /// What `--listen` or `--admin` said.
         address: SocketAddr,
         /// What the system said.
         source: io::Error,
@@ -71,14 +126,27 @@ impl RunError {
     /// Whether another command line would do, on the same machine at the same moment.
     #[must_use]
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Sizes(_))
+        matches!(
+            self,
+            Self::Caches(_) | Self::NamespaceAlone | Self::AdminToken(_)
+        )
     }
 }
 
-/// Whoever started the proxy waits for this line, so it is flushed and names the actual port.
-fn announce(listener: &TcpListener) -> io::Result<()> {
+async fn bind(address: SocketAddr) -> Result<TcpListener, RunError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| RunError::Bind { address, source })
+}
+
+/// Whoever started the proxy waits for the first line, so both are flushed together and name the
+/// actual ports.
+fn announce(proxy: &TcpListener, admin: Option<&TcpListener>) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    writeln!(out, "listening on {}", listener.local_addr()?)?;
+    writeln!(out, "listening on {}", proxy.local_addr()?)?;
+    if let Some(admin) = admin {
+        writeln!(out, "admin API on {}", admin.local_addr()?)?;
+    }
     out.flush()
 }
 

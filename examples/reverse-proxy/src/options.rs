@@ -1,10 +1,13 @@
 //! The command line: what each flag means and how its value is read.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use pitlane::{parse_duration, parse_size};
+use secrecy::SecretString;
 
 use crate::OriginUrl;
 
@@ -21,12 +24,19 @@ pub struct Options {
     /// How the cache reads the origin's answers.
     #[arg(long, value_name = "PROFILE", default_value = "application")]
     pub profile: Profile,
-    /// The most memory that stored responses take, such as 64MiB.
-    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = parse_size)]
-    pub memory: u64,
-    /// The largest response body that is stored, such as 8MiB.
-    #[arg(long, value_name = "SIZE", default_value = "8MiB", value_parser = parse_size)]
-    pub max_body: u64,
+    /// The most memory that stored responses take [default: 64MiB]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub memory: Option<u64>,
+    /// The largest response body that is stored [default: 8MiB]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub max_body: Option<u64>,
+    /// Where Redis is: redis://HOST:PORT/DATABASE. Other users of this machine can see it here;
+    /// PITLANE_REDIS_URL says it too, and PITLANE_REDIS_PASSWORD the password.
+    #[arg(long, value_name = "URL", value_parser = secret)]
+    pub redis: Option<SecretString>,
+    /// Proxies of one namespace share what is stored in Redis [default: pitlane]
+    #[arg(long, value_name = "NAME")]
+    pub namespace: Option<String>,
     /// How long a response is fresh when the origin says nothing, such as 60s. Without it only
     /// responses with explicit freshness are stored.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
@@ -34,6 +44,17 @@ pub struct Options {
     /// Forward everything and store nothing; Cache-Status says so on every answer.
     #[arg(long)]
     pub no_cache: bool,
+    /// Where the admin API listens; it is plain HTTP, so keep it on loopback.
+    #[arg(long, value_name = "ADDR", requires = "admin_token_file")]
+    pub admin: Option<SocketAddr>,
+    /// The file with the token that opens the admin API, of at least 32 bytes.
+    #[arg(long, value_name = "FILE", requires = "admin")]
+    pub admin_token_file: Option<PathBuf>,
+}
+
+/// A URL may hold a password, so no message of ours shows it.
+fn secret(text: &str) -> Result<SecretString, Infallible> {
+    Ok(text.to_owned().into())
 }
 
 /// Whose rules the cache follows.

@@ -1,5 +1,12 @@
 //! The proxy over real sockets, between scripted origins and clients that count.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "in a test a panic is the report"
+)]
 
+mod abuse;
+mod admin;
 mod caching;
 mod failures;
 mod forwarding;
@@ -9,6 +16,9 @@ mod headers;
 mod memory;
 mod program;
 mod resend;
+mod secrets;
+mod sharing;
 mod streaming;
 mod support;
+mod trouble;
 mod upgrade;

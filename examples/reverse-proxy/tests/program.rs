@@ -4,22 +4,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::process::{Child, Command};
 
 use crate::support::client::{connect, read_message, write};
 use crate::support::origin::{Counting, read_head};
-use crate::support::running::{output, start};
+use crate::support::running::{output, signal, start};
 use crate::support::{EMPTY_OK, listen, nowhere};
-
-async fn signal(child: &Child, name: &str) {
-    let kill = format!("kill -{name} {}", child.id().expect("a running program"));
-    let status = Command::new("sh")
-        .args(["-c", &kill])
-        .status()
-        .await
-        .expect("a shell");
-    assert!(status.success());
-}
 
 #[tokio::test]
 async fn it_says_where_it_listens_and_forwards() {
@@ -101,8 +90,8 @@ async fn a_usage_error_is_exit_code_2_and_names_the_flag() {
         ),
         (
             &["--memory", "8MiB"],
-            "--memory and --max-body do not fit together: the shared memory limit is 8388608 \
-             bytes, which can't hold a body of max_body = 8388608 bytes",
+            "cannot set up the cache: the shared memory limit is 8388608 bytes, which can't hold a \
+             body of max_body = 8388608 bytes",
         ),
         (
             &["--max-body", "64MiB", "--no-cache"],
@@ -110,18 +99,16 @@ async fn a_usage_error_is_exit_code_2_and_names_the_flag() {
         ),
         (&["--profile", "cdn"], "'cdn' for '--profile <PROFILE>'"),
         (
-            &["--redis", "redis://127.0.0.1"],
-            "unexpected argument '--redis'",
+            &["--redis", "http://127.0.0.1"],
+            "cannot set up the cache: Redis can't be used as configured: the Redis URL must begin",
         ),
         (
-            &["--namespace", "shop"],
-            "unexpected argument '--namespace'",
+            &["--redis", "redis://127.0.0.1", "--namespace", "a:b"],
+            "the namespace is made of 1 to 64 letters, digits",
         ),
-        (&["--admin", "127.0.0.1:1"], "unexpected argument '--admin'"),
-        (
-            &["--admin-token-file", "token"],
-            "unexpected argument '--admin-token-file'",
-        ),
+        (&["--namespace", "shop"], "--namespace needs Redis"),
+        (&["--admin", "127.0.0.1:0"], "--admin-token-file <FILE>"),
+        (&["--admin-token-file", "token"], "--admin <ADDR>"),
         (
             &["--metrics", "127.0.0.1:1"],
             "unexpected argument '--metrics'",

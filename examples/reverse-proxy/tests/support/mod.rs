@@ -3,6 +3,7 @@
 pub(crate) mod client;
 pub(crate) mod origin;
 pub(crate) mod pipe;
+pub(crate) mod proxies;
 pub(crate) mod running;
 
 use std::future::pending;
@@ -10,7 +11,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Parser;
-use reverse_proxy::{Options, Origin, cache_layer, serve, stack};
+use reverse_proxy::{Options, Origin, cache_layer, caches, serve, stack};
 use tokio::net::TcpListener;
 
 use client::read_message;
@@ -48,7 +49,8 @@ fn options(origin: &str, flags: &[&str]) -> Options {
 }
 
 async fn serving(options: &Options, origin: Origin) -> SocketAddr {
-    let cache = cache_layer(options).expect("the sizes fit together");
+    let caches = caches(options).expect("the sizes fit together");
+    let cache = cache_layer(&caches, options).expect("a default cache");
     let (listener, address) = listen().await;
     tokio::spawn(serve(listener, stack(&cache, origin), pending()));
     address
