@@ -223,7 +223,10 @@ impl Table {
     /// been missed. Everything older is below the horizon from here on; of another life of the
     /// log nothing is usable at all.
     pub fn join(&mut self, tail: Watermark) {
+        let mut horizon = tail.id();
         if tail.incarnation() == self.watermark.incarnation() {
+            // An own record may lie beyond a tail that was read before it, and its row be gone.
+            horizon = horizon.max(self.horizon);
             for row in self.rows.values_mut() {
                 row.known_from = None;
             }
@@ -234,7 +237,7 @@ impl Table {
             self.local_horizon = self.local;
         }
         self.watermark = tail;
-        self.horizon = tail.id();
+        self.horizon = horizon;
         self.epoch += 1;
         self.generation += 1;
     }
@@ -536,6 +539,16 @@ mod tests {
         );
         assert_eq!(table.judge(&at(2), &[TagId(2)]), Judgement::Fresh);
         assert_eq!(table.judge(&at(2), &[TagId(1)]), INVALIDATED);
+    }
+
+    #[test]
+    fn a_join_at_an_earlier_tail_does_not_forget_what_a_full_table_dropped() {
+        let mut table = table(1, &[(1, 1, false), (2, 2, false), (3, 3, false)]);
+        let dropped = Judgement::Unusable(Reason::Horizon);
+        assert_eq!(table.judge(&at(1), &[TagId(2)]), dropped);
+        table.join(Watermark::new(LIFE, id(1), 0));
+        assert_eq!(table.judge(&at(1), &[TagId(2)]), dropped);
+        assert_eq!(table.judge(&at(2), &[TagId(2)]), Judgement::Fresh);
     }
 
     #[test]
