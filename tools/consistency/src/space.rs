@@ -3,7 +3,7 @@
 use pitlane::Key;
 
 /// How many rows the database has.
-pub(crate) const ROWS: usize = 256;
+pub(crate) const ROWS: usize = 128;
 
 /// How many rows stand below one key and one URL.
 pub(crate) const GROUP: usize = 16;

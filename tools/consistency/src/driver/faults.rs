@@ -152,7 +152,7 @@ impl Faults {
         if let Phase::Under { what, .. } = self.trouble {
             scene.stop(what)?;
             self.note(format!("ended: {what:?}"));
-            let until = Moment::now().after(self.random.millis(500, 2500));
+            let until = Moment::now().after(self.random.millis(800, 3500));
             self.trouble = Phase::Calm { until };
         } else {
             let what = self.random.weighted(&TROUBLES, Trouble::CutAll);

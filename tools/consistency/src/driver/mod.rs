@@ -56,6 +56,9 @@ pub(crate) struct Arguments {
     /// Nodes that make a mistake, which must be found within 100,000 reads.
     #[arg(long)]
     mutant: Option<Mutant>,
+    /// Tells how a mutant was found as well as it tells of a violation.
+    #[arg(long)]
+    story: bool,
 }
 
 /// Within how many reads a mistake must be found.
@@ -179,6 +182,7 @@ impl Session {
             seconds,
             enough: self.reads,
             mutant: self.arguments.mutant,
+            is_told: self.arguments.mutant.is_none() || self.arguments.story,
             violations: self.violations,
         })
     }

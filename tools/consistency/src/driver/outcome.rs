@@ -22,6 +22,8 @@ pub(super) struct Outcome {
     /// How many reads were asked for.
     pub(super) enough: u64,
     pub(super) mutant: Option<Mutant>,
+    /// Whether violations are told in full.
+    pub(super) is_told: bool,
     pub(super) violations: Vec<Violation>,
 }
 
@@ -56,7 +58,7 @@ fn percent(part: u64, whole: u64) -> f64 {
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.mutant.is_none() {
+        if self.is_told {
             self.violations.iter().try_for_each(|one| one.fmt(f))?;
         }
         let of = |count| self.totals.of(count);

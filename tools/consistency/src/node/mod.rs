@@ -212,7 +212,7 @@ impl Node {
     /// One task: reads and writes until the end.
     async fn work(self: Arc<Self>, mut random: Random) -> Result<(), Failure> {
         while !self.ending.load(Ordering::Relaxed) {
-            if random.per_mille(12) {
+            if random.per_mille(10) {
                 self.write(&mut random).await?;
             } else {
                 self.read(&mut random).await?;

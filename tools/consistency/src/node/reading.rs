@@ -10,13 +10,13 @@ use crate::random::Random;
 use crate::space::{ROWS, Space};
 
 /// Half of all reads and writes go to so many rows.
-const POPULAR: u64 = 48;
+const POPULAR: u64 = 24;
 
 /// How often each cache is read.
 const WEIGHTS: [(u64, Space); 5] = [
-    (28, Space::Near),
-    (48, Space::Far),
-    (7, Space::Strict),
+    (36, Space::Near),
+    (41, Space::Far),
+    (6, Space::Strict),
     (11, Space::Pages),
     (6, Space::Views),
 ];
