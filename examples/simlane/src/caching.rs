@@ -13,10 +13,28 @@ use http::request::Parts;
 use pitlane::{AnonymousCacheLayer, ApiCacheLayer, Cache, CacheLayer, Caches, ResponseCacheLayer};
 
 use crate::failure::Failure;
-use crate::options::Switch;
+use crate::options::{Options, Switch};
 use crate::{Site, session};
 
 const MINUTE: Duration = Duration::from_secs(60);
+
+/// Where the site's caches are in Redis. The log of invalidations is beside
+/// the pages. Records and query results have their places, though nothing
+/// puts any there yet.
+const IN_REDIS: &str = r#"
+namespace = "simlane"
+[redis]
+log_database = 2
+[caches.default]
+database = 2
+[caches.sessions]
+kind = "store"
+database = 1
+[caches.query]
+database = 3
+[caches.api]
+database = 4
+"#;
 
 /// The site's caches, and the layers over them.
 #[derive(Debug)]
@@ -28,14 +46,30 @@ pub(crate) struct Caching {
 }
 
 impl Caching {
-    pub(crate) fn new(switch: Switch) -> Result<Self, pitlane::Error> {
-        let caches = Caches::builder().cache("default").cache("api").build()?;
+    /// Needs a tokio runtime, and no Redis that answers.
+    pub(crate) fn new(options: &Options) -> Result<Self, pitlane::Error> {
+        let caches = caches(options)?;
         Ok(Self {
             pages: caches.get("default")?,
             api: caches.get("api")?,
-            on: switch == Switch::On,
+            on: options.cache == Switch::On,
             caches,
         })
+    }
+
+    /// Ends everything that is kept. Redis may hold pages of a database that
+    /// was here before this one, under the same names.
+    pub(crate) async fn forget(&self) -> Result<(), pitlane::Error> {
+        for cache in [&self.pages, &self.api] {
+            let _position = self.caches.clear(cache.name()).await?;
+        }
+        Ok(())
+    }
+
+    /// Tells other servers of the last writes, for at most this long. Whether
+    /// they all know.
+    pub(crate) async fn shutdown(&self, limit: Duration) -> bool {
+        self.caches.shutdown(limit).await
     }
 
     /// Pages that are the same for everybody who is not signed in. Visitors
@@ -80,6 +114,22 @@ impl Caching {
             .add_harmless_cookie("_ga*")
             .add_harmless_cookie("theme")
     }
+}
+
+/// The environment can say more about Redis than the command line does, such
+/// as the password, and the command line wins.
+fn caches(options: &Options) -> Result<Caches, pitlane::Error> {
+    let Some(url) = &options.redis else {
+        return Caches::builder().cache("default").cache("api").build();
+    };
+    let mut builder = Caches::builder()
+        .config(IN_REDIS, "SimLane's own configuration")?
+        .environment()?
+        .redis(url.clone());
+    if let Some(budget) = options.redis_budget {
+        builder = builder.redis_budget(budget);
+    }
+    builder.build()
 }
 
 /// Whose session a request carries, by the database and not by the request's

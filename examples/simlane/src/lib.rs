@@ -38,6 +38,8 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The longest that open connections may take to finish after a shutdown.
 const DRAIN: Duration = Duration::from_secs(10);
+/// How long telling other servers of the last writes may take.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// What every handler shares.
 #[derive(Clone)]
@@ -70,9 +72,13 @@ impl std::fmt::Debug for Opened {
 /// The database cannot be opened or filled.
 pub async fn open(options: Options) -> Result<Opened, BoxError> {
     let database = db::open(options.database.as_deref()).await?;
+    let caching = Caching::new(&options)?;
+    if database.is_new {
+        caching.forget().await?;
+    }
     let site = Site(Arc::new(Shared {
         db: database.pool.clone(),
-        caching: Caching::new(options.cache)?,
+        caching,
         templates: templates::load()?,
         handler_delay: options.handler_delay,
         expose_tags: options.expose_tags,
@@ -88,7 +94,8 @@ impl Opened {
     }
 
     /// Serves the site on `listener` until `shutdown` resolves, then lets the
-    /// requests in progress finish (at most 10 seconds).
+    /// requests in progress finish (at most 10 seconds), and Redis hear of
+    /// their writes (at most 2).
     ///
     /// # Errors
     ///
@@ -112,6 +119,9 @@ impl Opened {
         tokio::select! {
             done = async { server.await } => done?,
             () = overdue => {}
+        }
+        if !self.site.0.caching.shutdown(FAREWELL).await {
+            eprintln!("simlane: Redis was not told of the last writes");
         }
         self.database.pool.close().await;
         Ok(())

@@ -1,20 +1,38 @@
 //! The racing-club site as a program: options in, one server out.
 
+use std::io;
 use std::process::ExitCode;
 
 use clap::Parser;
 use simlane::{BoxError, Options, banner, open};
 use tokio::net::TcpListener;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(Options::parse()).await {
+    let options = Options::parse();
+    log();
+    match run(options).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("simlane: {error}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// What is worth a line goes to standard error: warnings, or what `RUST_LOG`
+/// asks for.
+fn log() {
+    let filter = EnvFilter::builder()
+        .with_default_directive(LevelFilter::WARN.into())
+        .from_env_lossy();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(false)
+        .with_writer(io::stderr)
+        .init();
 }
 
 #[expect(
@@ -25,6 +43,12 @@ async fn run(options: Options) -> Result<(), BoxError> {
     let listener = TcpListener::bind(options.listen)
         .await
         .map_err(|error| format!("cannot listen on {}: {error}", options.listen))?;
+    if options.redis.is_some() && options.database.is_none() {
+        eprintln!(
+            "simlane: without --database the data is this server's own; no other may share its \
+             pages through the same Redis"
+        );
+    }
     let site = open(options).await?;
     println!("{}", banner(listener.local_addr()?));
     site.serve(listener, stop()).await

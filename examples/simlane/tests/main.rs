@@ -13,5 +13,7 @@ mod client;
 mod consistency;
 mod crawl;
 mod pages;
+mod program;
 mod server;
 mod sessions;
+mod sharing;

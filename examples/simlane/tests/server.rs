@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
+use pitlane_testkit::RedisServer;
 use simlane::{BoxError, Options, Switch, serve};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -33,6 +35,18 @@ impl Server {
             expose_tags: true,
             database: Some(database.file()),
             cache,
+            ..Options::default()
+        })
+        .await
+    }
+
+    /// One that shares its pages through Redis with others over the same
+    /// database. Its budget is one that a busy machine keeps.
+    pub(crate) async fn sharing(database: &Database, redis: &RedisServer) -> Self {
+        Self::with(Options {
+            database: Some(database.file()),
+            redis: Some(redis.url().into()),
+            redis_budget: Some(Duration::from_secs(5)),
             ..Options::default()
         })
         .await
@@ -82,7 +96,7 @@ impl Database {
         Self(folder)
     }
 
-    fn file(&self) -> String {
+    pub(crate) fn file(&self) -> String {
         self.0.join("simlane.sqlite").to_str().unwrap().to_owned()
     }
 }

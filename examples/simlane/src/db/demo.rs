@@ -19,7 +19,8 @@ type DemoClub = (
 );
 type DemoTeam = (&'static str, &'static str, &'static str);
 
-pub(super) async fn fill(pool: &SqlitePool) -> Result<(), BoxError> {
+/// Whether it was empty.
+pub(super) async fn fill(pool: &SqlitePool) -> Result<bool, BoxError> {
     let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
     let users: i64 = sqlx::query_scalar("SELECT count(*) FROM users")
         .fetch_one(&mut *transaction)
@@ -31,7 +32,7 @@ pub(super) async fn fill(pool: &SqlitePool) -> Result<(), BoxError> {
         season::fill(&mut transaction).await?;
     }
     transaction.commit().await?;
-    Ok(())
+    Ok(users == 0)
 }
 
 async fn clubs(db: &mut SqliteConnection) -> Result<(), BoxError> {
