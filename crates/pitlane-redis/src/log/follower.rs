@@ -8,6 +8,7 @@ use fred::types::Value;
 use pitlane_core::{Caught, Logged, Watermark};
 use tokio::time::{Instant, sleep};
 
+use super::eviction;
 use super::keeper::until_joined;
 use super::link::{BATCH, Link};
 use super::wire;
@@ -16,11 +17,13 @@ use crate::Dedicated;
 /// How long one reading waits for a record.
 const BLOCK: Duration = Duration::from_secs(1);
 /// When the answer to it counts as lost.
-const PATIENCE: Duration = Duration::from_secs(3);
+pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 /// A pause after a failure: the heartbeat, which has another connection, finds what is missed.
 const PAUSE: Duration = Duration::from_millis(50);
 
 pub(super) async fn follow(link: Arc<Link>, connection: Dedicated) {
+    until_joined(&link).await;
+    eviction::warn(&connection).await;
     loop {
         let before = until_joined(&link).await;
         let began = Instant::now();

@@ -4,6 +4,7 @@
 //! [`pitlane_core::Log`]; here they are only asked for.
 
 mod calls;
+mod eviction;
 mod follower;
 mod janitor;
 mod keeper;

@@ -66,12 +66,8 @@ end
 
 if op == 'a' then
   -- ARGV: own nonce, record, length of the stream, and the fields of the hash.
-  local at = redis.pcall('XADD', LOG, 'MAXLEN', '~', ARGV[4], '*',
+  local at = redis.call('XADD', LOG, 'MAXLEN', '~', ARGV[4], '*',
     'i', I, 'n', ARGV[2], 'p', nonce, 'r', ARGV[3])
-  if type(at) ~= 'string' then
-    -- No further ID can be given.
-    return {'broken'}
-  end
   for n = 5, #ARGV do
     redis.call('HSET', LAST, ARGV[n], at)
   end
@@ -86,7 +82,7 @@ if op == 'c' then
   local known = redis.call('XRANGE', LOG, ARGV[2], ARGV[2])[1]
   local records = redis.pcall('XRANGE', LOG, '(' .. ARGV[2], '+', 'COUNT', ARGV[3])
   if records.err then
-    -- There is no ID after that one.
+    -- There is no ID after that one, so nothing could be appended either.
     return {'broken'}
   end
   return {'ok', tail, redis.call('TIME'), first, known and known[2][4] or '', records}

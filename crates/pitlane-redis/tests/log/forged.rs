@@ -1,7 +1,7 @@
 //! Somebody else writes to the log's keys. Whatever is there, nothing panics, nothing stale is
 //! served, and in the end the log goes on.
 
-use pitlane_core::Uplink;
+use pitlane_core::{Logged, Timestamp, Uplink, Watermark};
 use pitlane_testkit::RedisServer;
 
 use crate::keys::{Copy, LAST, LOG, TAIL, forge, life, name};
@@ -190,6 +190,30 @@ async fn a_tail_of_an_earlier_life_misleads_nobody() {
     let late = Node::joined(&server).await;
     assert_eq!(late.life(), life);
     goes_on(&server, &late, &Node::joined(&server).await).await;
+}
+
+/// An append was acknowledged, and then the log lost it before this node had read so far.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_own_record_that_the_log_does_not_have_begins_it_anew() {
+    let server = RedisServer::start();
+    let (a, b) = (Node::joined(&server).await, Node::joined(&server).await);
+    let (known, before) = (a.life(), b.basis());
+    let mark = a.watermark();
+    let lost = Logged {
+        at: Watermark::new(known, mark.id().next(), 0xfeed),
+        previous: 0xbad,
+        record: a.record("club"),
+    };
+    assert!(a.log.appended(&lost, None, Timestamp::from_millis(0)));
+    assert!(b.serves(&before, "club"), "nobody else knows of it");
+    // The log goes past it.
+    let _ = b.invalidate("driver").await;
+    for node in [&a, &b] {
+        node.until_other_life(known).await;
+        let remote = node.answer(before.position, "club").await;
+        assert_eq!(remote, Remote::Unusable);
+    }
+    goes_on(&server, &a, &b).await;
 }
 
 /// The server is the same process, but its data is from before.

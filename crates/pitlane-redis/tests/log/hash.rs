@@ -72,7 +72,27 @@ async fn an_answer_of_the_hash_from_before_a_new_join_is_worth_nothing() {
     assert_eq!(b.answer(old, "club").await, Remote::Fresh, "asked anew");
 }
 
-/// A clock that says it is years later: everything is older than the longest life of an entry.
+/// An answer that was asked for before a record came says less than the record.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_of_the_hash_takes_nothing_back() {
+    let server = RedisServer::start();
+    let a = Node::joined(&server).await;
+    let old = a.basis();
+    let hard = a.applied("club").await;
+    a.softly("club").await;
+    let remembered = Remembered {
+        epoch: a.log.epoch(),
+        incarnation: a.life(),
+        floor: LogId::ZERO,
+        tags: vec![(a.id("club"), LogId::ZERO, LogId::ZERO)],
+    };
+    assert!(a.log.learn(&remembered));
+    assert!(!a.serves(&old, "club"));
+    assert_eq!(a.answer(old.position, "club").await, Remote::Unusable);
+    assert_eq!(a.answer(hard, "club").await, Remote::Stale);
+}
+
+/// No entry lives longer than no time at all, so everything that has passed can go.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_janitor_drops_raises_the_floor_below_which_nothing_is_usable() {
     let server = RedisServer::start();
@@ -84,7 +104,6 @@ async fn what_the_janitor_drops_raises_the_floor_below_which_nothing_is_usable()
     let floor = || server.run(&["HGET", LAST, "f"]).text().to_owned();
     let rows = || server.run(&["HLEN", LAST]).integer();
     assert_eq!(rows(), 5);
-    // Of the clock in milliseconds only what has passed can go.
     until_gone(&a, &server, 3).await;
     assert_eq!(floor(), team.id.to_string());
     let late = Node::joined(&server).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use pitlane_core::Uplink;
 use pitlane_testkit::RedisServer;
 
-use crate::keys::first;
+use crate::keys::{self, first};
 use crate::node::{DEADLINE, Node, Remote};
 use crate::switch::Switch;
 
@@ -44,6 +44,36 @@ async fn restarted(server: RedisServer) {
     for node in [&a, &b, &late] {
         assert_eq!(node.answer(first, "team").await, Remote::Fresh);
         assert_eq!(node.answer(first, "club").await, Remote::Unusable);
+    }
+}
+
+/// The clock of the server that lost its log was ahead: what it gave out looks later than all
+/// that the next life will ever have.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn positions_of_another_life_are_unusable_even_where_they_look_later() {
+    let server = RedisServer::start();
+    let (a, b) = (Node::joined(&server).await, Node::joined(&server).await);
+    let mark = a.watermark();
+    let later = format!("{}-0", mark.id().millis + 1_000_000_000);
+    let (i, n, p) = (keys::life(mark), keys::name(7), keys::name(mark.nonce));
+    let record = ["i", &i, "n", &n, "p", &p, "r", "\u{1}\0\0\0\0\0\0\0\0"];
+    let command: Vec<&str> = ["XADD", keys::LOG, &later]
+        .into_iter()
+        .chain(record)
+        .collect();
+    server.run(&command);
+    for node in [&a, &b] {
+        node.until(|node| node.watermark().nonce == 7).await;
+    }
+    let before = a.basis();
+    assert_eq!(b.answer(before.position, "club").await, Remote::Fresh);
+    server.run(&["FLUSHALL"]);
+    for node in [&a, &b] {
+        node.until_other_life(mark.incarnation()).await;
+        assert!(node.basis().position.id < before.position.id);
+        assert!(!node.serves(&before, "club"));
+        let remote = node.answer(before.position, "club").await;
+        assert_eq!(remote, Remote::Unusable);
     }
 }
 

@@ -17,3 +17,4 @@ mod node;
 mod owed;
 mod refused;
 mod switch;
+mod warnings;
