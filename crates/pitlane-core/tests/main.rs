@@ -3,4 +3,5 @@
 #![expect(clippy::indexing_slicing, reason = "a test may fail")]
 
 mod codec;
+mod protocol;
 mod schedule;
