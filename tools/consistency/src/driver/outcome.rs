@@ -30,8 +30,9 @@ pub(super) struct Outcome {
 /// Of all reads, at least so many in a hundred come from memory, and as many from Redis.
 const SHARE: f64 = 30.0;
 
-/// How much of a story is told.
-const LINES: usize = 160;
+/// How much of a story is told: of reads, which say least, fewer than of all else.
+const LINES: usize = 120;
+const READS: usize = 40;
 
 impl Outcome {
     /// A mistake must be found; without one there is nothing to be found, and the reads were of
@@ -99,10 +100,19 @@ impl fmt::Display for Outcome {
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "VIOLATION {}", self.text)?;
-        let from = self.story.len().saturating_sub(LINES);
-        for (_, line) in self.story.get(from..).unwrap_or_default() {
-            writeln!(f, "    {line}")?;
-        }
-        Ok(())
+        let (mut lines, mut reads) = (0, 0);
+        let told = self.story.iter().rev().filter(|(_, line)| {
+            let (count, limit) = if line.contains(" read ") {
+                (&mut reads, READS)
+            } else {
+                (&mut lines, LINES)
+            };
+            *count += 1;
+            *count <= limit
+        });
+        let told: Vec<_> = told.collect();
+        told.iter()
+            .rev()
+            .try_for_each(|(_, line)| writeln!(f, "    {line}"))
     }
 }

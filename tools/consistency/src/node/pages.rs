@@ -44,7 +44,6 @@ impl Pages {
         let status = answer.headers().get("cache-status");
         let status = status.ok_or("no Cache-Status")?.to_str()?.to_owned();
         let version = version(answer, row).await?;
-        let is_fresh = status.ends_with("detail=fresh") || status.ends_with("detail=collapsed");
         let is_hit = status.starts_with("pitlane; hit") || status.contains("; collapsed");
         let is_remote = status.ends_with("detail=remote");
         Ok(Seen {
@@ -54,7 +53,7 @@ impl Pages {
                 (true, false) => Source::Memory,
                 (false, _) => Source::Computed,
             },
-            stale: is_hit && !is_fresh && !is_remote,
+            stale: is_hit && !is_fresh(&status),
         })
     }
 
@@ -72,6 +71,19 @@ impl Pages {
             .body(Full::default())?;
         Ok(self.0.clone().oneshot(request).await?)
     }
+}
+
+/// Whether an answer from the cache was called fresh. One that a request shares with another may
+/// have been invalidated softly while it was made: then nothing is left of its lifetime.
+fn is_fresh(status: &str) -> bool {
+    let collapsed = || {
+        let life = status
+            .split("; ")
+            .find_map(|part| part.strip_prefix("ttl="));
+        status.ends_with("detail=collapsed")
+            && life.and_then(|life| life.parse().ok()) > Some(0_i64)
+    };
+    status.ends_with("detail=fresh") || status.ends_with("detail=remote") || collapsed()
 }
 
 async fn version(answer: Answer, row: usize) -> Result<u64, Failure> {
@@ -121,5 +133,34 @@ async fn answer(
 impl fmt::Debug for Pages {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pages").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(status: &str, fresh: bool) {
+        assert_eq!(is_fresh(status), fresh, "{status}");
+    }
+
+    #[test]
+    fn a_shared_answer_with_nothing_left_of_its_lifetime_is_stale() {
+        check("pitlane; hit; ttl=0; detail=fresh", true);
+        check("pitlane; hit; ttl=3; detail=remote", true);
+        check("pitlane; hit; ttl=-3; detail=stale-while-revalidate", false);
+        check(
+            "pitlane; fwd=uri-miss; collapsed; ttl=9; detail=collapsed",
+            true,
+        );
+        check(
+            "pitlane; fwd=uri-miss; collapsed; ttl=0; detail=collapsed",
+            false,
+        );
+        check(
+            "pitlane; fwd=uri-miss; collapsed; ttl=-4; detail=collapsed",
+            false,
+        );
     }
 }
