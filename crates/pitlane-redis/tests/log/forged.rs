@@ -175,9 +175,10 @@ async fn a_stream_that_can_give_no_further_id_begins_anew() {
     assert_eq!(a.log.debts(), 0);
 }
 
-/// The tail still names an earlier life, whose script the server knows.
+/// It names an earlier life, whose script the server knows; or nothing at all. No other node is
+/// there to put it right.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_tail_of_an_earlier_life_misleads_nobody() {
+async fn a_wrong_tail_misleads_nobody_who_joins() {
     let server = RedisServer::start();
     let a = Node::joined(&server).await;
     let known = a.life();
@@ -186,9 +187,18 @@ async fn a_tail_of_an_earlier_life_misleads_nobody() {
     a.until_other_life(known).await;
     let life = a.life();
     drop(a);
-    server.run(&["SET", TAIL, &old]);
+    for damage in [
+        &["SET", TAIL, &old][..],
+        &["SET", TAIL, "what is this"],
+        &["LPUSH", TAIL, "a list"],
+        &["DEL", TAIL],
+    ] {
+        server.run(&["DEL", TAIL]);
+        server.run(damage);
+        let late = Node::joined(&server).await;
+        assert_eq!(late.life(), life, "{damage:?}");
+    }
     let late = Node::joined(&server).await;
-    assert_eq!(late.life(), life);
     goes_on(&server, &late, &Node::joined(&server).await).await;
 }
 

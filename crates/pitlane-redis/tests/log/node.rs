@@ -57,6 +57,17 @@ impl Node {
         clock: impl Fn() -> Timestamp + Send + Sync + 'static,
         configure: impl FnOnce(RedisLogBuilder) -> RedisLogBuilder,
     ) -> Self {
+        Self::start_of(url, budget, 1000, clock, configure)
+    }
+
+    /// A node that remembers so many tags by itself.
+    pub(crate) fn start_of(
+        url: &str,
+        budget: Duration,
+        tags: usize,
+        clock: impl Fn() -> Timestamp + Send + Sync + 'static,
+        configure: impl FnOnce(RedisLogBuilder) -> RedisLogBuilder,
+    ) -> Self {
         let redis = CircuitBrokenRedis::builder(url)
             .unwrap()
             .budget(budget)
@@ -64,7 +75,7 @@ impl Node {
             .build()
             .unwrap();
         let alone = Incarnation::from_random(rand());
-        let log = Arc::new(Log::following(NAMESPACE, alone, 1000));
+        let log = Arc::new(Log::following(NAMESPACE, alone, tags));
         let builder = RedisLog::builder(&redis, 0, NAMESPACE, clock).unwrap();
         let link = configure(builder).start(Arc::clone(&log));
         Self { log, link }

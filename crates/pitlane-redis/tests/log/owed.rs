@@ -9,6 +9,7 @@ use pitlane_testkit::{Fault, FaultProxy, RedisServer};
 
 use crate::keys::length;
 use crate::node::{Node, Remote};
+use crate::switch::Switch;
 
 const FOR_EVER: Duration = Duration::from_secs(3600);
 
@@ -90,14 +91,19 @@ async fn nothing_is_read_from_the_remote_tier_before_the_queue_is_in_the_log() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_owes_more_than_it_remembers_begins_the_log_anew_for_all() {
     let server = RedisServer::start();
-    let (a, b) = (Node::joined(&server).await, Node::joined(&server).await);
+    let clock = || SystemTime::now().into();
+    let budget = Duration::from_secs(2);
+    // It could hold all that it forgets to append.
+    let a = Node::start_of(&server.url(), budget, 200_000, clock, |builder| builder);
+    a.until(|a| a.link.is_ready()).await;
+    let b = Node::joined(&server).await;
     let (known, before) = (a.life(), b.basis());
     let late = b.applied("driver").await;
     server.freeze();
     a.link.owe(many(&a, 70_000));
     assert!(a.log.has_overflowed());
     assert_eq!(a.log.debts(), 0);
-    // What has no tags could be about anything.
+    // What was forgotten could be about anything.
     let remote = a.log.judge_remote(late, &[a.id("other")]);
     assert!(matches!(remote, pitlane_core::RemoteJudgement::Unusable(_)));
     server.thaw();
@@ -182,20 +188,29 @@ async fn a_shutdown_waits_for_what_is_owed() {
 async fn a_shutdown_has_a_limit_and_says_what_it_leaves_behind() {
     let server = RedisServer::start();
     let owing = Node::joined(&server).await;
-    let overflowed = Node::joined(&server).await;
     let appending = Node::joined(&server).await;
     server.freeze();
     let limit = Duration::from_millis(300);
     owing.link.owe(owing.record("club"));
     assert!(!owing.link.shutdown(limit).await);
-    // While the log is being renewed nothing is owed, and nothing is done with either.
-    overflowed.link.owe(many(&overflowed, 70_000));
-    assert!(!overflowed.link.shutdown(limit).await);
     let mut append = appending.link.append(appending.record("club"));
     let done = poll_fn(|cx| Poll::Ready(append.as_mut().poll(cx).is_ready())).await;
     assert!(!done);
     assert!(!appending.link.shutdown(limit).await);
     server.thaw();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shutdown_while_the_log_is_renewed_has_nothing_behind_it() {
+    let server = RedisServer::start();
+    let switch = Switch::to(server.address());
+    let a = Node::joined_at(&switch.url()).await;
+    switch.hold_renewals();
+    a.link.owe(many(&a, 70_000));
+    // It began to: what it owed is forgotten, and the log knows nothing of it.
+    a.until(|a| !a.log.has_overflowed()).await;
+    assert_eq!(a.log.debts(), 0);
+    assert!(!a.link.shutdown(Duration::from_millis(300)).await);
 }
 
 /// However long one answer takes: whether there was word from the log is looked at meanwhile.
