@@ -6,6 +6,7 @@
 //!
 //! `PITLANE_WALKS=<number>` makes so many walks in each world, `PITLANE_SEED=<number>` others.
 
+mod action;
 mod link;
 mod node;
 mod redis;

@@ -2,11 +2,12 @@
 
 use pitlane_core::{Judgement, Position};
 
+use super::action::{Action, Slot};
 use super::redis::{Answer, Call, Stored};
 use super::requests::{hit, serve};
 use super::spec::KEYS;
 use super::task::{Port, Task};
-use super::world::{Action, Slot, World};
+use super::world::World;
 
 /// After so many rounds a world that is not at rest never will be.
 const ROUNDS: usize = 12;

@@ -1,6 +1,6 @@
 //! Rules that can be taken out, and worlds to walk in.
 
-use super::world::{Action, Slot};
+use super::action::{Action, Slot};
 
 /// A rule of the log. A world without one must be found out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
+use super::action::Action;
 use super::rules::{Plan, Rule};
-use super::world::{Action, World};
+use super::world::World;
 
 /// A walk that found something.
 pub(super) struct Found {
