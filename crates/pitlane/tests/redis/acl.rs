@@ -14,7 +14,8 @@ const CACHES: &str = "namespace = \"site\"\n[caches.default]\ndatabase = 2\n[cac
                       kind = \"store\"\ndatabase = 1\n";
 
 /// What only the walk of the janitor needs, which begins minutes after the start.
-const FOR_THE_JANITOR: [&[&str]; 3] = [
+const FOR_THE_JANITOR: [&[&str]; 4] = [
+    &["hget", "{site}:last", "h0123456789abcdef"],
     &["hlen", "{site}:last"],
     &["hscan", "{site}:last", "0"],
     &["hdel", "{site}:last", "h0123456789abcdef"],
@@ -45,7 +46,7 @@ async fn node(redis: &RedisServer) -> Node {
         .redis(url)
         .redis_budget(Duration::from_secs(2))
         .config(CACHES, "test")
-        .unwrap();
+        .expect("it is configured");
     let origin = Origin::counting(&[("cache-control", "max-age=60"), ("cache-tag", "club:42")]);
     Node::start(builder, &origin).await
 }
@@ -107,11 +108,15 @@ async fn pages(redis: &RedisServer, a: &Node) {
     let b = node(redis).await;
     until_joined(&b.caches).await;
     assert_eq!(b.get("/x").await.detail(), "remote");
-    let _ = b.caches.invalidate(["club:42"]).await.unwrap();
+    let _ = b
+        .caches
+        .invalidate(["club:42"])
+        .await
+        .expect("Redis answers");
     assert_eq!(b.get("/x").await.text(), "/x 1");
 }
 
-/// A value that somebody spoils is deleted.
+/// Everything in the cache is spoiled, the page along with two values; what is read is deleted.
 async fn values(redis: &RedisServer, a: &Node) {
     let cache = a.cache();
     let (good, bad) = (Key::new("good"), Key::new("bad"));
@@ -124,7 +129,7 @@ async fn values(redis: &RedisServer, a: &Node) {
     let spoil = "redis.call('SELECT', 2) local all = redis.call('KEYS', 'site:default:*') \
                  for _, key in ipairs(all) do redis.call('SETRANGE', key, 40, 'spoiled') end \
                  return #all";
-    let there = || redis.run(&["EVAL", spoil, "0"]).integer() >= 2;
+    let there = || redis.run(&["EVAL", spoil, "0"]).integer() >= 3;
     until("the values are in Redis", there).await;
     let b = node(redis).await;
     until_joined(&b.caches).await;
@@ -134,24 +139,45 @@ async fn values(redis: &RedisServer, a: &Node) {
 }
 
 async fn records(a: &Node) {
-    let records = a.caches.get("sessions").unwrap().records().unwrap();
+    let records = a
+        .caches
+        .get("sessions")
+        .expect("it is configured")
+        .records()
+        .expect("Redis answers");
     let key = Key::new("one");
     assert_eq!(
-        records.create(&key, b"1", MINUTE).await.unwrap(),
+        records
+            .create(&key, b"1", MINUTE)
+            .await
+            .expect("Redis answers"),
         Wrote::Yes
     );
     assert_eq!(
-        records.replace(&key, b"2", MINUTE).await.unwrap(),
+        records
+            .replace(&key, b"2", MINUTE)
+            .await
+            .expect("Redis answers"),
         Wrote::Yes
     );
-    records.write(&key, b"3", MINUTE).await.unwrap();
-    assert_eq!(&*records.read(&key).await.unwrap().unwrap(), b"3");
-    records.delete(&key).await.unwrap();
-    let _ = a.caches.clear("sessions").await.unwrap();
+    records
+        .write(&key, b"3", MINUTE)
+        .await
+        .expect("Redis answers");
+    assert_eq!(
+        &*records
+            .read(&key)
+            .await
+            .expect("Redis answers")
+            .expect("a record"),
+        b"3"
+    );
+    records.delete(&key).await.expect("Redis answers");
+    let _ = a.caches.clear("sessions").await.expect("Redis answers");
 }
 
 async fn clears(redis: &RedisServer, a: &Node) {
-    let _ = a.caches.clear("default").await.unwrap();
+    let _ = a.caches.clear("default").await.expect("Redis answers");
     let left = || {
         redis.run(&[
             "EVAL",
