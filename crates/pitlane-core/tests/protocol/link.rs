@@ -1,5 +1,6 @@
-//! A node's link to the log, as `pitlane-redis` drives it: the same questions in the same order,
-//! with a step of the world wherever that one waits.
+//! A node's link to the log: the questions that `pitlane-redis` asks, in its order, with a step of
+//! the world wherever it waits. A read catches up by itself here; there one task does it for all,
+//! so more orders are possible here than there.
 
 use pitlane_core::{
     Caught, Incarnation, LogId, Logged, Record, Remembered, TagId, Timestamp, Watermark,
