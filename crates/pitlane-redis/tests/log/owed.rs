@@ -206,7 +206,11 @@ async fn a_shutdown_while_the_log_is_renewed_has_nothing_behind_it() {
     let switch = Switch::to(server.address());
     let a = Node::joined_at(&switch.url()).await;
     switch.hold_renewals();
+    // Nothing of it is appended before it is too much.
+    server.freeze();
     a.link.owe(many(&a, 70_000));
+    assert!(a.log.has_overflowed());
+    server.thaw();
     // It began to: what it owed is forgotten, and the log knows nothing of it.
     a.until(|a| !a.log.has_overflowed()).await;
     assert_eq!(a.log.debts(), 0);
