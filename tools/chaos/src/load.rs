@@ -173,7 +173,8 @@ impl Load {
             kind,
             took: began.elapsed(),
             late: self.pulse.late().saturating_sub(late),
-            was_open,
+            // If it was closed meanwhile the request may have gone to Redis after all.
+            was_open: was_open && node.is_open(),
             wrong,
         };
         self.now().add(seen, self.limit);

@@ -12,6 +12,7 @@ use pitlane_redis::{CircuitBrokenRedis, Side};
 use pitlane_testkit::{Origin, ReplyBody, Server};
 use tower::{Layer, Service, ServiceExt};
 
+use crate::plan::Plan;
 use crate::rows::{self, Rows};
 
 /// Both caches have memory of their own: all hot rows fit, and a tenth of the cold ones.
@@ -44,8 +45,23 @@ pub(crate) struct Manner {
     /// Without one there is memory only.
     pub(crate) redis: Option<String>,
     pub(crate) budget: Duration,
+    /// Whether the second node is strict: everything that it answers is held against what any
+    /// node has acknowledged.
+    pub(crate) is_strict: bool,
     /// Writes are acknowledged without having invalidated anything: what the check must notice.
     pub(crate) is_forgetful: bool,
+}
+
+impl Manner {
+    /// A node with its memory only.
+    pub(crate) const fn alone(plan: &Plan) -> Self {
+        Self {
+            redis: None,
+            budget: plan.budget,
+            is_strict: false,
+            is_forgetful: false,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -59,10 +75,8 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// The second node is strict: everything that it answers is held against what any node has
-    /// acknowledged.
     pub(crate) async fn start(number: usize, rows: &Arc<Rows>, manner: &Manner) -> Self {
-        let is_strict = number == 1 && manner.redis.is_some();
+        let is_strict = number == 1 && manner.is_strict;
         let coherence = if is_strict { "strict" } else { "bounded" };
         let text = CACHES.replace("COHERENCE", coherence);
         let mut builder = Caches::builder()

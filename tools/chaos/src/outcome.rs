@@ -4,6 +4,7 @@ use std::time::Duration;
 use crate::fault::Fault;
 use crate::load::{Load, Phase, WORKERS};
 use crate::rows::NODES;
+use crate::scenario::Recovery;
 use crate::tally::{Kind, Tally};
 
 /// The bars.
@@ -28,7 +29,7 @@ pub struct Outcome {
     hits_before: f64,
     throughput: f64,
     alone: f64,
-    recoveries: Vec<Option<Duration>>,
+    recoveries: Vec<Option<Recovery>>,
     memory: u64,
     openings: u64,
     failed: u64,
@@ -70,7 +71,7 @@ impl Outcome {
         self
     }
 
-    pub(crate) fn recoveries(mut self, recoveries: Vec<Option<Duration>>) -> Self {
+    pub(crate) fn recoveries(mut self, recoveries: Vec<Option<Recovery>>) -> Self {
         self.recoveries = recoveries;
         self
     }
@@ -167,7 +168,11 @@ impl Outcome {
         );
         bar(
             self.in_time() == self.recoveries.len(),
-            format!("recovered in time {} times", self.times()),
+            format!(
+                "recovered in time {} times; closed and hitting after {}",
+                self.times(),
+                self.late()
+            ),
         );
         bar(
             self.memory <= MEMORY,
@@ -188,7 +193,7 @@ impl Outcome {
 
     fn in_time(&self) -> usize {
         let times = self.recoveries.iter().flatten();
-        times.filter(|time| **time <= RECOVERY).count()
+        times.filter(|one| one.whole <= RECOVERY).count()
     }
 
     fn times(&self) -> String {
@@ -197,9 +202,20 @@ impl Outcome {
 
     /// The slowest recovery; a dash if one didn't come.
     fn slowest(&self) -> String {
-        let all: Option<Vec<Duration>> = self.recoveries.iter().copied().collect();
-        let slowest = all.and_then(|all| all.into_iter().max());
+        let all: Option<Vec<Recovery>> = self.recoveries.iter().copied().collect();
+        let slowest = all.and_then(|all| all.iter().map(|one| one.whole).max());
         slowest.map_or("-".to_owned(), |time| format!("{:.2}", time.as_secs_f64()))
+    }
+
+    /// The recoveries that were late, each as when the circuits were closed and when hits came.
+    fn late(&self) -> String {
+        let is_late = |one: &&Option<Recovery>| one.is_none_or(|one| one.whole > RECOVERY);
+        let late = self.recoveries.iter().filter(is_late);
+        let words = late.map(|one| match one {
+            Some(Recovery { well, whole }) => format!("{well:.2?} and {whole:.2?}"),
+            None => "never".to_owned(),
+        });
+        words.collect::<Vec<_>>().join(", ")
     }
 
     fn share(&self) -> f64 {
@@ -282,6 +298,11 @@ fn row(text: &mut String, outcome: &Outcome) {
 mod tests {
     use super::*;
 
+    fn back(whole: Duration) -> Recovery {
+        let well = Duration::from_secs(1);
+        Recovery { well, whole }
+    }
+
     fn good() -> Outcome {
         Outcome {
             fault: Fault::Frozen,
@@ -296,7 +317,7 @@ mod tests {
             hits_before: 0.5,
             throughput: 95.0,
             alone: 100.0,
-            recoveries: vec![Some(RECOVERY); 20],
+            recoveries: vec![Some(back(RECOVERY)); 20],
             memory: MEMORY,
             openings: 2,
             failed: 60,
@@ -330,15 +351,11 @@ mod tests {
         check(|one| one.slow.0 = 65, sentence);
         let sentence = "1 slow requests after the breaker opened; t";
         check(|one| one.slow.1 = 1, sentence);
-        let late = Some(RECOVERY + Duration::from_millis(1));
-        check(
-            |one| one.recoveries[7] = late,
-            "recovered in time 19/20 times",
-        );
-        check(
-            |one| one.recoveries[7] = None,
-            "recovered in time 19/20 times",
-        );
+        let late = Some(back(RECOVERY + Duration::from_millis(10)));
+        let sentence = "recovered in time 19/20 times; closed and hitting after 1.00s and 2.51s";
+        check(|one| one.recoveries[7] = late, sentence);
+        let sentence = "recovered in time 19/20 times; closed and hitting after never";
+        check(|one| one.recoveries[7] = None, sentence);
         check(|one| one.memory = 33 << 20, "grew by 33.0 MiB");
         check(|one| one.throughput = 94.9, "94.9 % of the throughput");
     }

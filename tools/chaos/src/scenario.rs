@@ -40,7 +40,13 @@ const AGAIN: Duration = Duration::from_millis(700);
 pub async fn run(fault: Fault, plan: &Plan) -> Outcome {
     let alone = alone(plan).await;
     let mut target = Target::start(fault, plan.window).await;
-    let running = start(plan, Some(target.url())).await;
+    let manner = Manner {
+        redis: Some(target.url()),
+        // A strict node that has never met Redis has no hits.
+        is_strict: fault != Fault::Refused,
+        ..Manner::alone(plan)
+    };
+    let running = start(plan, &manner).await;
     let load = Arc::clone(&running.load);
     let hits_before = warm(&load, fault != Fault::Refused).await;
     let watch = Watch::start(&load);
@@ -65,16 +71,7 @@ pub async fn run(fault: Fault, plan: &Plan) -> Outcome {
         .breaker(openings, failed)
 }
 
-async fn start(plan: &Plan, redis: Option<String>) -> Running {
-    let manner = Manner {
-        redis,
-        budget: plan.budget,
-        is_forgetful: false,
-    };
-    start_as(plan, &manner).await
-}
-
-async fn start_as(plan: &Plan, manner: &Manner) -> Running {
+async fn start(plan: &Plan, manner: &Manner) -> Running {
     let rows = Arc::new(Rows::new());
     let mut nodes = Vec::with_capacity(NODES);
     for number in 0..NODES {
@@ -88,7 +85,7 @@ async fn alone(plan: &Plan) -> f64 {
     if plan.alone.is_zero() {
         return 0.0;
     }
-    let running = start(plan, None).await;
+    let running = start(plan, &Manner::alone(plan)).await;
     warm(&running.load, false).await;
     running.load.enter(Phase::Fault);
     let rate = rate_while(&running.load, sleep(plan.alone)).await;
@@ -130,7 +127,7 @@ async fn lasting(
     load: &Load,
     target: &mut Target,
     windows: &[Duration],
-) -> (f64, Vec<Option<Duration>>) {
+) -> (f64, Vec<Option<Recovery>>) {
     let mut throughput = None;
     let mut recoveries = Vec::with_capacity(windows.len());
     for window in windows {
@@ -151,7 +148,7 @@ async fn momentary(
     load: &Load,
     target: &mut Target,
     window: Duration,
-) -> (f64, Vec<Option<Duration>>) {
+) -> (f64, Vec<Option<Recovery>>) {
     let end = Instant::now() + window;
     let repeat = async {
         while Instant::now() + AGAIN < end {
@@ -185,20 +182,37 @@ fn rate(load: &Load, before: u64, began: Instant) -> f64 {
     done as f64 / began.elapsed().as_secs_f64()
 }
 
-/// How long it takes, from now on, until both nodes are well and serve hits from Redis.
-async fn recovery(load: &Load) -> Option<Duration> {
+/// The way back from a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Recovery {
+    /// Until the circuits of all nodes were closed and they followed the log.
+    pub(crate) well: Duration,
+    /// Until hits came from Redis again on all nodes as well.
+    pub(crate) whole: Duration,
+}
+
+/// How long it takes, from now on, until all nodes are well and serve hits from Redis.
+async fn recovery(load: &Load) -> Option<Recovery> {
     let began = Instant::now();
     let before: Vec<_> = load.nodes.iter().map(remote_hits).collect();
-    let is_back = || {
+    let flows = || {
         let mut nodes = load.nodes.iter().zip(&before);
-        nodes.all(|(node, before)| node.is_well() && remote_hits(node) >= before + FLOWING)
+        nodes.all(|(node, before)| remote_hits(node) >= before + FLOWING)
     };
     let wait = async {
-        while !is_back() {
+        let mut well = None;
+        loop {
+            if load.nodes.iter().all(Node::is_well) {
+                let well = *well.get_or_insert_with(|| began.elapsed());
+                if flows() {
+                    let whole = began.elapsed();
+                    return Recovery { well, whole };
+                }
+            }
             sleep(LOOK).await;
         }
     };
-    timeout(PATIENCE, wait).await.ok().map(|()| began.elapsed())
+    timeout(PATIENCE, wait).await.ok()
 }
 
 /// Nothing is written any more: all that is owed gets to the log, and in the end every node
@@ -307,12 +321,12 @@ mod tests {
 
     /// Runs the load without Redis until `is_enough`, and returns how many answers were wrong.
     async fn wrongs(is_forgetful: bool, is_enough: impl Fn(&Load) -> bool) -> u64 {
+        let plan = Plan::short();
         let manner = Manner {
-            redis: None,
-            budget: Duration::from_millis(50),
             is_forgetful,
+            ..Manner::alone(&plan)
         };
-        let running = start_as(&Plan::short(), &manner).await;
+        let running = start(&plan, &manner).await;
         let load = Arc::clone(&running.load);
         let enough = async {
             while !is_enough(&load) {

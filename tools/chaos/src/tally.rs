@@ -13,7 +13,7 @@ pub(crate) struct Seen {
     pub(crate) took: Duration,
     /// How much of that this process was late by itself.
     pub(crate) late: Duration,
-    /// Whether the breaker of its node was open when it began.
+    /// Whether the breaker of its node was open when it began, and when it ended.
     pub(crate) was_open: bool,
     pub(crate) wrong: Option<String>,
 }
