@@ -1,13 +1,13 @@
 //! What one invalidation costs, however many entries it ends, and what Redis holds for it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pitlane::{Cache, Caches, Invalidated, Key};
 use pitlane_testkit::RedisServer;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
-use crate::measure::median;
+use crate::measure::{median, processor_seconds};
 use crate::nodes;
 
 const SIZES: [usize; 4] = [1_000, 10_000, 100_000, 1_000_000];
@@ -22,6 +22,7 @@ pub(crate) fn run() {
         flat().await;
         entries().await;
         tags().await;
+        clear().await;
     });
 }
 
@@ -58,13 +59,20 @@ impl Node {
         assert!(matches!(done, Invalidated::Applied { .. }), "{done:?}");
     }
 
+    /// Microseconds an invalidation: of time, and of processor time here and in Redis.
     #[expect(clippy::disallowed_methods, reason = "a benchmark is about time")]
-    async fn round(&self) -> f64 {
-        let began = Instant::now();
+    async fn round(&self) -> (f64, f64) {
+        let processors =
+            || processor_seconds(std::process::id()) + processor_seconds(self.redis.pid());
+        let (began, before) = (Instant::now(), processors());
         for _ in 0..CALLS {
             self.invalidate().await;
         }
-        began.elapsed().as_secs_f64() * 1e6 / CALLS as f64
+        let each = |seconds: f64| seconds * 1e6 / CALLS as f64;
+        (
+            each(began.elapsed().as_secs_f64()),
+            each(processors() - before),
+        )
     }
 
     /// Entries that can still be had, of a sample, in memory or in Redis.
@@ -88,22 +96,29 @@ async fn flat() {
         node.invalidate().await;
         assert_eq!(node.usable().await, 0, "none is usable after it");
     }
-    let mut times = vec![Vec::new(); all.len()];
+    let mut rounds = vec![Vec::new(); all.len()];
     for _ in 0..ROUNDS {
-        for (node, times) in all.iter().zip(&mut times) {
-            times.push(node.round().await);
+        for (node, rounds) in all.iter().zip(&mut rounds) {
+            rounds.push(node.round().await);
         }
     }
-    let times: Vec<f64> = times.into_iter().map(median).collect();
     println!(
-        "{:<34} {:>12} {:>10} {:>8}",
-        "one invalidation of one tag", "keys in Redis", "us", "ratio"
+        "{:<34} {:>12} {:>10} {:>8} {:>10} {:>8}",
+        "one invalidation of one tag", "keys in Redis", "us", "ratio", "CPU, us", "ratio"
     );
-    for ((size, node), time) in SIZES.iter().zip(&all).zip(&times) {
+    let costs = rounds.iter().map(|rounds| {
+        let time = median(rounds.iter().map(|round| round.0).collect());
+        let processor = rounds.iter().map(|round| round.1).sum::<f64>() / ROUNDS as f64;
+        (time, processor)
+    });
+    let costs: Vec<(f64, f64)> = costs.collect();
+    for ((size, node), (time, processor)) in SIZES.iter().zip(&all).zip(&costs) {
         let keys = nodes::keys_in(&node.redis);
-        let ratio = time / times[0];
+        let (ratio, of_processor) = (time / costs[0].0, processor / costs[0].1);
         let name = format!("{size} entries under the tag");
-        println!("{name:<34} {keys:>12} {time:>10.1} {ratio:>8.3}");
+        println!(
+            "{name:<34} {keys:>12} {time:>10.1} {ratio:>8.3} {processor:>10.1} {of_processor:>8.3}"
+        );
     }
     println!("bar: flat within 10 %");
 }
@@ -113,7 +128,7 @@ async fn entries() {
     const ENTRIES: usize = 10_000;
     println!(
         "\n{:<34} {:>12} {:>14} {:>14}",
-        "an entry in Redis, uncompressed", "value, bytes", "MEMORY USAGE", "used_memory"
+        "an entry in Redis", "value, bytes", "MEMORY USAGE", "used_memory"
     );
     for body in BODIES {
         let count = if body > 1 << 13 {
@@ -126,7 +141,7 @@ async fn entries() {
         nodes::join(&caches).await;
         let before = nodes::used_memory(&redis);
         let keys: Vec<Key> = (0..count).map(|n| Key::new(format!("page:{n}"))).collect();
-        nodes::store(&caches, &redis, &keys, &vec![b'x'; body], "clubs").await;
+        nodes::store(&caches, &redis, &keys, &nodes::noise(body), "clubs").await;
         let used = (nodes::used_memory(&redis) - before) as f64 / count as f64;
         let name = redis.run(&["EVAL", "return redis.call('KEYS', 'bench:api:*')[1]", "0"]);
         let length = redis.run(&["STRLEN", name.text()]).integer();
@@ -180,4 +195,45 @@ async fn tags() {
     row(format!("the stream, {records} records"), stream, records);
     row(String::from("the tail"), usage("{bench}:tail"), 1);
     row(String::from("in all (used_memory)"), used, TAGS as i64);
+}
+
+/// What a clear asks of Redis while it gives the memory back.
+#[expect(clippy::disallowed_methods, reason = "a benchmark is about time")]
+async fn clear() {
+    const ENTRIES: usize = 50_000;
+    let redis = RedisServer::start();
+    let caches = nodes::without_memory(&redis.url()).build().expect("caches");
+    nodes::join(&caches).await;
+    let own = nodes::keys_in(&redis);
+    let keys: Vec<Key> = (0..ENTRIES)
+        .map(|n| Key::new(format!("page:{n}")))
+        .collect();
+    nodes::store(&caches, &redis, &keys, &[b'x'; 64], "clubs").await;
+    let (began, before) = (Instant::now(), commands(&redis));
+    let cleared = caches.clear("api").await.expect("an outcome");
+    let answered = began.elapsed();
+    assert!(
+        matches!(cleared, Invalidated::Applied { .. }),
+        "{cleared:?}"
+    );
+    // The probe key may have come or gone meanwhile. Looking is a command too, so not often.
+    while nodes::keys_in(&redis) > own + 1 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let seconds = began.elapsed().as_secs_f64();
+    println!(
+        "\nclear of {ENTRIES} entries: answered after {:.1} ms; given back in {seconds:.1} s with \
+         {:.0} commands a second",
+        answered.as_secs_f64() * 1e3,
+        (commands(&redis) - before) / seconds
+    );
+}
+
+/// All commands that were sent to a server; each of a pipeline counts.
+fn commands(redis: &RedisServer) -> f64 {
+    let info = redis.run(&["INFO", "stats"]);
+    let mut lines = info.text().lines();
+    let line = lines.find_map(|line| line.strip_prefix("total_commands_processed:"));
+    line.and_then(|number| number.trim().parse().ok())
+        .expect("a number")
 }

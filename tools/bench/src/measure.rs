@@ -59,3 +59,18 @@ pub(crate) fn allocations(work: &mut dyn FnMut()) -> u64 {
     }
     allocation_counter::measure(work).count_total
 }
+
+/// Seconds of processor time that a process has used so far, in all its threads. Where a machine
+/// is busy with other work this says more than the time that passed.
+pub(crate) fn processor_seconds(pid: u32) -> f64 {
+    // Linux counts in hundredths of a second, whatever its own clock does.
+    const TICKS: f64 = 100.0;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("a process");
+    // The name, in parentheses, may hold anything.
+    let (_, fields) = stat.rsplit_once(')').expect("a name");
+    let ticks = fields.split_ascii_whitespace().skip(11).take(2);
+    ticks
+        .filter_map(|field| field.parse::<f64>().ok())
+        .sum::<f64>()
+        / TICKS
+}

@@ -16,7 +16,7 @@ use pitlane::ApiCacheLayer;
 use pitlane_testkit::RedisServer;
 use tokio::net::TcpListener;
 
-use crate::measure::median;
+use crate::measure::{median, processor_seconds};
 use crate::nodes;
 
 /// The name of what the benchmark starts of itself.
@@ -37,8 +37,14 @@ pub(crate) fn run() {
         );
     }
     println!(
-        "{:<22} {:>10} {:>12} {:>7}",
-        "over HTTP, 64 conns", "bare/s", "from Redis/s", "ratio"
+        "{:<20} {:>10} {:>12} {:>7} {:>14} {:>14} {:>7}",
+        "over HTTP, 64 conns",
+        "bare/s",
+        "from Redis/s",
+        "ratio",
+        "CPU bare, us",
+        "CPU cached, us",
+        "ratio"
     );
     for (size, bar) in BARS {
         compare(size, bar);
@@ -57,12 +63,18 @@ fn compare(size: usize, bar: f64) {
         floors.push(bare.load(SECONDS));
         hits.push(cached.load(SECONDS));
     }
-    let (floor, hit) = (median(floors), median(hits));
-    let met = if hit / floor >= bar { "met" } else { "missed" };
+    let rate = |loads: &[Load]| median(loads.iter().map(|load| load.rate).collect());
+    let cost = |loads: &[Load]| median(loads.iter().map(|load| load.processor).collect());
+    let ratio = rate(&hits) / rate(&floors);
     println!(
-        "{:<22} {floor:>10.0} {hit:>12.0} {:>7.2}  bar {bar}: {met}; answers: {}",
+        "{:<20} {:>10.0} {:>12.0} {ratio:>7.2} {:>14.1} {:>14.1} {:>7.2}  bar {bar}: {}; {}",
         format!("{} KiB", size >> 10),
-        hit / floor,
+        rate(&floors),
+        rate(&hits),
+        cost(&floors),
+        cost(&hits),
+        cost(&floors) / cost(&hits),
+        if ratio >= bar { "met" } else { "missed" },
         cached.told(),
     );
 }
@@ -106,8 +118,8 @@ impl Served {
         }
     }
 
-    /// Requests a second.
-    fn load(&self, seconds: &str) -> f64 {
+    fn load(&self, seconds: &str) -> Load {
+        let before = processor_seconds(self.child.id());
         let script = env::temp_dir().join(format!("pitlane-bench-{}.lua", std::process::id()));
         let text = format!(
             "local n = 0\nlocal all = {{}}\n\
@@ -126,11 +138,15 @@ impl Served {
         std::fs::remove_file(&script).expect("the script is there");
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(!text.contains("Non-2xx"), "{text}");
-        let line = text
-            .lines()
-            .find_map(|line| line.strip_prefix("Requests/sec:"));
-        line.and_then(|number| number.trim().parse().ok())
-            .unwrap_or_else(|| panic!("wrk says: {text}"))
+        let used = processor_seconds(self.child.id()) - before;
+        let rate = number(&text, |line| line.trim().strip_prefix("Requests/sec:"));
+        let requests = number(&text, |line| {
+            Some(line.trim().split_once(" requests in")?.0)
+        });
+        Load {
+            rate,
+            processor: used * 1e6 / requests,
+        }
     }
 
     /// How the cache counted its answers.
@@ -141,6 +157,22 @@ impl Served {
             .expect("curl");
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
+}
+
+/// How a server did under load.
+struct Load {
+    /// Requests a second.
+    rate: f64,
+    /// Microseconds of the server's processor time a request.
+    processor: f64,
+}
+
+/// A number that `wrk` printed.
+fn number(text: &str, find: fn(&str) -> Option<&str>) -> f64 {
+    let found = text.lines().find_map(find);
+    found
+        .and_then(|number| number.trim().parse().ok())
+        .unwrap_or_else(|| panic!("wrk says: {text}"))
 }
 
 impl Drop for Served {
@@ -172,7 +204,7 @@ fn end() -> ! {
 }
 
 async fn serve_on(cached: bool, size: usize) {
-    let body = Bytes::from(vec![b'x'; size]);
+    let body = Bytes::from(nodes::noise(size));
     let headers = headers();
     let page = get(move || async move { (headers.clone(), body.clone()) });
     let mut router = Router::new().route("/clubs/{id}", page);
