@@ -327,7 +327,9 @@ impl Log {
     /// Lets nothing be used until the log is in reach again, or ends that: how long memory is
     /// served without it is the operator's choice.
     pub fn suspend(&self, suspended: bool) {
-        self.change(|state| state.table.suspend(suspended));
+        if read(&self.state).table.is_suspended() != suspended {
+            self.change(|state| state.table.suspend(suspended));
+        }
     }
 }
 

@@ -33,9 +33,19 @@ pub trait RemoteStore: fmt::Debug + Send + Sync + 'static {
     /// Removes what is stored under `key`; says whether something was.
     fn delete<'a>(&'a self, key: &'a str) -> RemoteFuture<'a, bool>;
 
-    /// Adds one to the number stored under `key` (none counts as zero) and returns the sum. It
+    /// Stores `value` for at most `ttl` in the place of exactly `expected`, or removes that when
+    /// there is no value; says whether it was still there.
+    fn exchange<'a>(
+        &'a self,
+        key: &'a str,
+        expected: Bytes,
+        value: Option<Bytes>,
+        ttl: Duration,
+    ) -> RemoteFuture<'a, bool>;
+
+    /// Adds `by` to the number stored under `key` (none counts as zero) and returns the sum. It
     /// does not expire.
-    fn increment<'a>(&'a self, key: &'a str) -> RemoteFuture<'a, u64>;
+    fn increment<'a>(&'a self, key: &'a str, by: u32) -> RemoteFuture<'a, u64>;
 
     /// One step of a walk over all keys that begin with `prefix`, from `cursor` (zero at first);
     /// the walk is over when the cursor that comes back is zero. A key may come twice.

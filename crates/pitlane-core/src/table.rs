@@ -249,6 +249,12 @@ impl Table {
         self.generation += 1;
     }
 
+    /// Whether nothing may be used until the log is in reach again.
+    #[must_use]
+    pub const fn is_suspended(&self) -> bool {
+        self.suspended
+    }
+
     /// Lets nothing be used until the log is in reach again, or ends that.
     pub fn suspend(&mut self, suspended: bool) {
         if self.suspended != suspended {
@@ -330,11 +336,8 @@ impl Table {
                 position: position.later(self.watermark.position),
                 ..self.basis()
             }),
-            Judgement::Stale => RemoteJudgement::Stale(Basis {
-                position,
-                local: self.local,
-                generation: None,
-            }),
+            // A mark that is owed still has to be found the next time.
+            Judgement::Stale => RemoteJudgement::Stale(at),
             Judgement::Unusable(Reason::Horizon) => RemoteJudgement::Ask,
             Judgement::Unusable(reason) => RemoteJudgement::Unusable(reason),
         }
@@ -367,6 +370,8 @@ impl Table {
                 && let Some(row) = self.rows.remove(&tag)
             {
                 self.horizon = self.horizon.max(id);
+                // An answer that is on its way may be older than what was just forgotten.
+                self.epoch += 1;
                 let local = row.local_hard.max(row.local_soft);
                 self.local_horizon = self.local_horizon.max(local);
             }
@@ -512,6 +517,29 @@ mod tests {
         table.suspend(false);
         assert_eq!(table.judge(&at(0), &[TagId(1)]), Judgement::Fresh);
         assert!(table.generation() > before + 1);
+    }
+
+    #[test]
+    fn what_is_stale_by_a_mark_that_is_owed_stays_stale_in_memory() {
+        let mut table = table(100, &[]);
+        let soft = Mark {
+            tag: TagId(1),
+            soft: true,
+        };
+        let owed = table.local([soft]);
+        let position = at(0).position;
+        let RemoteJudgement::Stale(basis) = table.judge_remote(position, &[TagId(1)]) else {
+            panic!("it was marked");
+        };
+        assert_eq!(table.judge(&basis, &[TagId(1)]), Judgement::Stale);
+        // Paid, it is the record that counts.
+        table.apply_next(soft);
+        table.logged(owed);
+        assert!(matches!(
+            table.judge_remote(position, &[TagId(1)]),
+            RemoteJudgement::Stale(_)
+        ));
+        assert_eq!(table.judge(&basis, &[TagId(1)]), Judgement::Stale);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use fred::{
     clients::{Client, Pipeline},
     error::{Error as RedisError, ErrorKind},
-    interfaces::{ClientLike, KeysInterface},
+    interfaces::{ClientLike, KeysInterface, LuaInterface},
     types::{Expiration, SetOptions, Value},
 };
 use pitlane_core::{Condition, RemoteFuture, RemoteStore, StoreError};
@@ -15,6 +15,13 @@ use crate::{
     connection::{Connection, LONGEST_CALL},
     failure::{Failure, FailureKind},
 };
+
+/// Sets or removes a value if it is still the expected one.
+const EXCHANGE: &str = "\
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end \
+if ARGV[2] then redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) \
+else redis.call('DEL', KEYS[1]) end \
+return 1";
 
 /// How many keys the server looks at in one step of a walk.
 const SCAN_COUNT: u32 = 500;
@@ -180,10 +187,37 @@ impl RemoteStore for Database {
         })
     }
 
-    fn increment<'a>(&'a self, key: &'a str) -> RemoteFuture<'a, u64> {
+    fn exchange<'a>(
+        &'a self,
+        key: &'a str,
+        expected: Bytes,
+        value: Option<Bytes>,
+        ttl: Duration,
+    ) -> RemoteFuture<'a, bool> {
+        let client = &self.connection.client;
+        Box::pin(async move {
+            let mut arguments = vec![Value::Bytes(expected)];
+            if let Some(value) = value {
+                arguments.push(Value::Bytes(value));
+                arguments.push(whole_millis(ttl).to_string().into());
+            }
+            let send = || async move {
+                // What options do for single commands.
+                if !client.is_connected() {
+                    return Err(RedisError::new_canceled());
+                }
+                client
+                    .eval::<i64, _, _, _>(EXCHANGE, vec![key], arguments)
+                    .await
+            };
+            Ok(self.command(Side::Write, "exchange", send).await? > 0)
+        })
+    }
+
+    fn increment<'a>(&'a self, key: &'a str, by: u32) -> RemoteFuture<'a, u64> {
         let commands = &self.connection.commands;
         Box::pin(async move {
-            let send = || commands.incr::<i64, _>(key);
+            let send = || commands.incr_by::<i64, _>(key, i64::from(by));
             let sum = self.command(Side::Write, "increment", send).await?;
             u64::try_from(sum).map_err(|_| Failure::new(FailureKind::WrongType).into())
         })

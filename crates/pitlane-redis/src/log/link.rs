@@ -237,8 +237,13 @@ impl Link {
     pub(super) fn confirmed(&self, began: Timestamp) {
         self.confirmed
             .fetch_max(began.as_millis(), Ordering::AcqRel);
-        if self.log.is_degraded() && self.lag() <= self.settings.gap {
+        let lag = self.lag();
+        if self.log.is_degraded() && lag <= self.settings.gap {
             self.log.set_degraded(false);
+        }
+        // A limit below the gap still has to let the node come back.
+        let limit = self.settings.max_degraded;
+        if limit.is_some_and(|max| lag <= max.max(self.settings.gap)) {
             self.log.suspend(false);
         }
     }

@@ -89,12 +89,12 @@ async fn many_are_read_peeked_at_and_unlinked_in_order() {
 async fn counting_begins_at_one() {
     let server = RedisServer::start();
     let database = database(&server).await;
-    assert_eq!(database.increment("n").await.unwrap(), 1);
-    assert_eq!(database.increment("n").await.unwrap(), 2);
+    assert_eq!(database.increment("n", 1).await.unwrap(), 1);
+    assert_eq!(database.increment("n", 1).await.unwrap(), 2);
     server.run(&["SET", "n", "-5"]);
-    assert!(database.increment("n").await.is_err());
+    assert!(database.increment("n", 1).await.is_err());
     server.run(&["SET", "n", "text"]);
-    assert!(database.increment("n").await.is_err());
+    assert!(database.increment("n", 1).await.is_err());
 }
 
 #[tokio::test]
@@ -165,6 +165,6 @@ async fn a_unix_socket_and_a_password_do_as_well() {
     let url = format!("redis+unix://:s3cret@any{}", path.display());
     let redis = closed(&url).await;
     let database = redis.database(0).unwrap();
-    assert_eq!(database.increment("n").await.unwrap(), 1);
+    assert_eq!(database.increment("n", 1).await.unwrap(), 1);
     assert_eq!(redis.state(Side::Write), BreakerState::Closed);
 }

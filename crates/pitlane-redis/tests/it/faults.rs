@@ -109,7 +109,7 @@ async fn replies_to_other_questions_are_never_believed() {
     let before = proxy.accepted();
     proxy.set(Fault::WrongReply);
     patient(async || {
-        let _ = database.increment("n").await;
+        let _ = database.increment("n", 1).await;
         let _ = database.get_many(&["key", "other"]).await;
         proxy.accepted() > before
     })

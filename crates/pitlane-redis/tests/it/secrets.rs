@@ -104,7 +104,7 @@ async fn a_password_never_appears_in_logs_errors_or_debug() {
     soon_closed(&redis).await;
     let database = redis.database(0).unwrap();
     let dedicated = redis.dedicated(0);
-    database.increment("n").await.unwrap();
+    database.increment("n", 1).await.unwrap();
     check(&(&redis, &database, &dedicated));
 
     // The password is not ours any more, and then the server is gone.

@@ -23,18 +23,15 @@ pub(crate) struct File {
 /// Reads the text of a `pitlane.toml`. Errors name the line, the column and what was expected.
 pub(crate) fn parse(text: &str, origin: &str) -> Result<File, Error> {
     let document: Document = toml::from_str(text).map_err(|error| {
-        // A message about a line that holds a password would show it.
         let line = line_of(text, error.span().unwrap_or_default());
-        let is_secret = text
-            .lines()
-            .nth(line - 1)
-            .is_some_and(|line| line.contains("://"));
-        if is_secret {
-            let message = format!("{origin}: line {line}: {}", error.message());
-            return Error::new(ErrorKind::Configuration, message);
-        }
-        let message = format!("{origin}: {}", error.to_string().trim_end());
-        Error::new(ErrorKind::Configuration, message).with_source(error)
+        // The whole text may hold a password, and so may any line about Redis: neither is shown
+        // or kept.
+        let said = if is_about_redis(text, line) {
+            format!("line {line}: {}", error.message())
+        } else {
+            error.to_string().trim_end().to_owned()
+        };
+        Error::new(ErrorKind::Configuration, format!("{origin}: {said}"))
     })?;
     let mut places: BTreeMap<(Option<u8>, Box<str>), Box<str>> = BTreeMap::new();
     let mut caches = BTreeMap::new();
@@ -64,6 +61,18 @@ pub(crate) fn parse(text: &str, origin: &str) -> Result<File, Error> {
         max_body: max_body.map(|size| size.0),
         caches,
     })
+}
+
+/// Whether a line, counted from one, belongs to the table `redis`, or looks as if it did.
+fn is_about_redis(text: &str, line: usize) -> bool {
+    let mut header = "";
+    for text in text.lines().take(line) {
+        if text.trim_start().starts_with('[') {
+            header = text.trim_start();
+        }
+    }
+    let own = text.lines().nth(line - 1).unwrap_or_default();
+    header.contains("redis") || own.contains("redis") || own.contains("://")
 }
 
 /// The line, from one, in which a span begins.
@@ -296,6 +305,17 @@ mod tests {
         check_error(text, 2, "invalid type");
         let error = parse(text, "x").unwrap_err();
         assert!(!format!("{error} {error:?}").contains("hunter2"));
+        for elsewhere in [
+            "[redis]\nurl = \"redis://:hunter2@x\"\n[caches.api]\nttl = 3",
+            "[redis]\npassword = \"hunter2\"",
+            "redis = { url = [\"hunter2\"] }",
+        ] {
+            let error = parse(elsewhere, "x").unwrap_err();
+            assert!(
+                !format!("{error} {error:?}").contains("hunter2"),
+                "{error:?}"
+            );
+        }
         let file = parse("[redis]\nurl = \"redis://:hunter2@x\"", "x").unwrap();
         assert!(!format!("{file:?}").contains("hunter2"));
     }

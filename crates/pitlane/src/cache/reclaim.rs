@@ -57,10 +57,12 @@ impl Sweep {
     fn takes(self, head: &[u8]) -> bool {
         match self {
             Self::Before(position) => peek_position(head).is_some_and(|there| {
-                there.incarnation != position.incarnation || there.id < position.id
+                // Of another life of the log is either what nobody can use, which expires, or
+                // what is newer than the walk.
+                there.incarnation == position.incarnation && there.id < position.id
             }),
             Self::Generations(now) => {
-                super::records::generation_of(head).is_some_and(|there| there < now)
+                super::records::generation_of(head).is_some_and(|there| there != now)
             }
         }
     }

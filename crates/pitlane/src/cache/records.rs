@@ -14,12 +14,15 @@ use crate::error::{Error, ErrorKind};
 /// The mark and format of a record, before its generation.
 const MAGIC: [u8; 4] = *b"PLR\x01";
 const HEAD: usize = 12;
+/// How often a record that others write at the same time is tried.
+const MAX_TRIES: usize = 8;
 
 /// The records of a cache whose kind is `store`, such as sessions.
 ///
 /// The invalidation log does not judge them: they end by [`delete`](Self::delete), by expiry and
 /// by [`Caches::clear`](super::Caches::clear). They live in Redis alone, so that all nodes see the
-/// same, and what goes wrong there is an error here.
+/// same, and what goes wrong there is an error here. Each call sends up to three commands, and
+/// each of those may take one Redis budget.
 #[derive(Clone)]
 pub struct Records {
     cache: Cache,
@@ -79,16 +82,10 @@ impl Records {
     ///
     /// [`ErrorKind::Redis`] when it is not known to be stored. It may be stored all the same.
     pub async fn write(&self, key: &Key, value: &[u8], ttl: Duration) -> Result<(), Error> {
-        let generation = self
-            .store
-            .get(&self.generation_key())
-            .await
-            .map_err(failed)?;
-        let generation = number(generation.as_ref());
         let name = self.name(key);
-        self.set(&name, generation, value, ttl, Condition::Always)
-            .await
-            .map(drop)
+        let record = record(self.generation().await?, value);
+        let stored = self.store.set(&name, record, ttl, Condition::Always);
+        stored.await.map(drop).map_err(failed)
     }
 
     /// Stores a record where there is none.
@@ -98,28 +95,43 @@ impl Records {
     /// As [`Records::write`].
     pub async fn create(&self, key: &Key, value: &[u8], ttl: Duration) -> Result<Wrote, Error> {
         let name = self.name(key);
-        let found = self.look(&name).await?;
-        // A record that a clear made unusable must not stand in the way of a new one.
-        if found.stored.is_some() && found.record().is_none() {
-            self.store.delete(&name).await.map_err(failed)?;
+        let generation = self.generation().await?;
+        let found = self.store.get(&name).await.map_err(failed)?;
+        // A record that a clear made unusable must not stand in the way of a new one, and must
+        // not take a new one along when it goes.
+        if let Some(stored) = found.filter(|found| generation_of(found) != Some(generation)) {
+            let removed = self.store.exchange(&name, stored, None, ttl);
+            removed.await.map_err(failed)?;
         }
-        self.set(&name, found.generation, value, ttl, Condition::IfAbsent)
-            .await
+        let record = record(generation, value);
+        let stored = self.store.set(&name, record, ttl, Condition::IfAbsent);
+        stored.await.map(wrote).map_err(failed)
     }
 
-    /// Stores a record where there is one already: what was deleted meanwhile stays deleted.
+    /// Stores a record in the place of the one that is there now: what was deleted meanwhile
+    /// stays deleted. When another writer was faster the record is stored in the place of theirs.
     ///
     /// # Errors
     ///
     /// As [`Records::write`].
     pub async fn replace(&self, key: &Key, value: &[u8], ttl: Duration) -> Result<Wrote, Error> {
         let name = self.name(key);
-        let found = self.look(&name).await?;
-        if found.record().is_none() {
-            return Ok(Wrote::No);
+        for _ in 0..MAX_TRIES {
+            let found = self.look(&name).await?;
+            let (Some(generation), Some(stored)) = (found.generation, found.stored) else {
+                return Ok(Wrote::No);
+            };
+            if generation_of(&stored) != Some(generation) {
+                return Ok(Wrote::No);
+            }
+            let record = record(generation, value);
+            let stored = self.store.exchange(&name, stored, Some(record), ttl);
+            if stored.await.map_err(failed)? {
+                return Ok(Wrote::Yes);
+            }
         }
-        self.set(&name, found.generation, value, ttl, Condition::IfPresent)
-            .await
+        let kind = StoreErrorKind::Busy;
+        Err(failed(kind.into()))
     }
 
     /// Removes a record; nothing there is no error.
@@ -138,8 +150,9 @@ impl Records {
     /// Ends all records at once, by a new generation; their memory is given back in the
     /// background.
     pub(super) async fn clear(&self) -> Result<(), Error> {
-        let generation = self.store.increment(&self.generation_key()).await;
-        let generation = generation.map_err(failed)?;
+        let key = self.generation_key();
+        let generation = self.store.increment(&key, step());
+        let generation = generation.await.map_err(failed)?;
         let (store, prefix) = (Arc::clone(&self.store), self.cache.remote_prefix());
         self.cache.shared().spawn(async move {
             let swept = reclaim(store, prefix, Sweep::Generations(generation)).await;
@@ -159,29 +172,20 @@ impl Records {
             .map_err(failed)?
             .into_iter();
         Ok(Found {
-            generation: number(found.next().flatten().as_ref()),
+            generation: found.next().flatten().as_ref().and_then(number),
             stored: found.next().flatten(),
         })
     }
 
-    async fn set(
-        &self,
-        name: &str,
-        generation: u64,
-        value: &[u8],
-        ttl: Duration,
-        condition: Condition,
-    ) -> Result<Wrote, Error> {
-        let mut record = BytesMut::with_capacity(HEAD + value.len());
-        record.put_slice(&MAGIC);
-        record.put_u64(generation);
-        record.put_slice(value);
-        let stored = self.store.set(name, record.freeze(), ttl, condition).await;
-        Ok(if stored.map_err(failed)? {
-            Wrote::Yes
-        } else {
-            Wrote::No
-        })
+    /// The generation that counts now; begins one if there is none. Each lies a random step after
+    /// the one before, so that one that was lost does not come back.
+    async fn generation(&self) -> Result<u64, Error> {
+        let key = self.generation_key();
+        let known = self.store.get(&key).await.map_err(failed)?;
+        match known.as_ref().and_then(number) {
+            Some(generation) => Ok(generation),
+            None => self.store.increment(&key, step()).await.map_err(failed),
+        }
     }
 
     /// Records are named by a hash: ids of sessions are secrets.
@@ -204,7 +208,7 @@ impl fmt::Debug for Records {
 }
 
 struct Found {
-    generation: u64,
+    generation: Option<u64>,
     stored: Option<Bytes>,
 }
 
@@ -212,9 +216,37 @@ impl Found {
     /// What is stored, if no clear came after it.
     fn record(&self) -> Option<Bytes> {
         let stored = self.stored.as_ref()?;
-        let is_current = generation_of(stored) == Some(self.generation);
-        is_current.then(|| stored.slice(HEAD..))
+        let generation = generation_of(stored)?;
+        (self.generation == Some(generation)).then(|| stored.slice(HEAD..))
     }
+}
+
+/// A record's bytes: what it is, its generation, its value.
+fn record(generation: u64, value: &[u8]) -> Bytes {
+    let mut record = BytesMut::with_capacity(HEAD + value.len());
+    record.put_slice(&MAGIC);
+    record.put_u64(generation);
+    record.put_slice(value);
+    record.freeze()
+}
+
+const fn wrote(stored: bool) -> Wrote {
+    if stored { Wrote::Yes } else { Wrote::No }
+}
+
+/// How far the next generation lies away: the standard library's hash keys are the process's own
+/// source of randomness.
+fn step() -> u32 {
+    use std::hash::{BuildHasher, Hasher};
+    let random = std::collections::hash_map::RandomState::new()
+        .build_hasher()
+        .finish();
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "some bits of a random number"
+    )]
+    let step = random as u32;
+    step.max(1)
 }
 
 /// The generation that a record was written in.
@@ -223,16 +255,15 @@ pub(super) fn generation_of(record: &[u8]) -> Option<u64> {
     rest.first_chunk().map(|bytes| u64::from_be_bytes(*bytes))
 }
 
-/// No generation is the first one.
-fn number(text: Option<&Bytes>) -> u64 {
-    let text = text.and_then(|text| str::from_utf8(text).ok());
-    text.and_then(|text| text.parse().ok()).unwrap_or(0)
+fn number(text: &Bytes) -> Option<u64> {
+    str::from_utf8(text).ok()?.parse().ok()
 }
 
 fn failed(error: StoreError) -> Error {
     let what = match error.kind() {
         StoreErrorKind::TimedOut => "Redis did not answer in time",
         StoreErrorKind::Refused => "Redis refused",
+        StoreErrorKind::Busy => "too much is on its way to Redis, or the record is too large",
         _ => "Redis can't be reached",
     };
     Error::new(ErrorKind::Redis, what).with_source(error)

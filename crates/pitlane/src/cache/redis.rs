@@ -68,11 +68,14 @@ pub(super) fn connect(
         .or_else(|| first_database(caches))
         .unwrap_or(default_database);
     check_places(caches, default_database)?;
-    let used = caches.values().filter_map(|settings| settings.database);
+    // Nobody asked for the URL's database where all have their own.
+    let used = caches
+        .values()
+        .map(|settings| settings.database.unwrap_or(default_database));
     let redis = builder
         .budget(budget)
         .namespace(namespace)
-        .databases(used.chain([log_database, default_database]))
+        .databases(used.chain([log_database]))
         .build()
         .map_err(wrong)?;
     let log = Arc::new(Log::following(

@@ -15,8 +15,8 @@ use pitlane_core::{
 use tokio::time::timeout;
 
 use super::budget::Budget;
-use super::entry::{Entry, Marker, Slot};
-use super::wire::{self, Arrived, Draft};
+use super::entry::{Entry, Marker, Payload, Slot};
+use super::wire::{self, Arrived, Draft, Foreign};
 use super::{Cache, Place, Settings};
 
 /// One cache's part of the remote tier.
@@ -28,6 +28,10 @@ pub(crate) struct Remote {
     pub(super) compression: Compression,
     lookups: [AtomicU64; LOOKUPS],
 }
+
+/// A command that takes as long as all of the budget is Redis's failure, and its client has to
+/// be the one to say so: what is cut off from outside teaches the circuit nothing.
+pub(super) const SLACK: Duration = Duration::from_millis(2);
 
 /// Nothing lives longer in Redis: the log remembers invalidations as long.
 const MAX_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -151,7 +155,7 @@ impl Cache {
             return None;
         };
         let spent = budget.start();
-        let looked = timeout(left, self.look(remote, uplink, place)).await;
+        let looked = timeout(left + SLACK, self.look(remote, uplink, place)).await;
         let found = match looked {
             Ok(Ok(found)) => {
                 spent.stop();
@@ -177,8 +181,8 @@ impl Cache {
     ) -> Result<Result<Slot, RemoteLookup>, StoreError> {
         let key = shared_part(&place.key);
         let name = remote.name(key);
-        let (bytes, confirmed) = both(remote.store.get(&name), uplink.confirm()).await;
-        let Some(bytes) = bytes? else {
+        let found = unless_nothing(remote.store.get(&name), uplink.confirm()).await?;
+        let Some((bytes, confirmed)) = found else {
             return Ok(Err(RemoteLookup::Miss));
         };
         let arrived = match self.unframe(&bytes, key) {
@@ -224,7 +228,7 @@ impl Cache {
         }
         let offset = self.shared().clock_offset();
         let keep = self.tier().holds_entries();
-        wire::read(decoded, offset, keep).ok_or(Foreign::Corrupt)
+        wire::read(decoded, offset, self.shared().clock.now(), keep)
     }
 
     /// Judges what came from another node, and asks the log for tags that this node can't know.
@@ -248,7 +252,7 @@ impl Cache {
 
     /// Gives an entry to the other nodes, in the background. An answer never waits for it.
     pub(crate) fn push(&self, place: &Place, entry: &Arc<Entry>) {
-        if entry.meta.judge(&self.shared().log) != Judgement::Fresh {
+        if entry.meta.judge(&self.shared().log) != Judgement::Fresh || !self.is_readable(entry) {
             return;
         }
         let offset = self.shared().clock_offset();
@@ -256,6 +260,15 @@ impl Cache {
         self.push_with(place, entry, move |key, compression| {
             wire::encode_entry(&subject, key, offset, compression)
         });
+    }
+
+    /// Whether what is written could be read again: both are bounded.
+    fn is_readable(&self, entry: &Entry) -> bool {
+        let (body, fields) = match &entry.payload {
+            Payload::Response(response) => (response.body().len(), response.headers().len()),
+            Payload::Value(value) => (value.len(), 0),
+        };
+        body as u64 <= self.tier().max_body() && fields <= wire::MAX_FIELDS
     }
 
     /// Tells the other nodes on what a URI's answers vary, for as long as `entry` lives.
@@ -305,40 +318,36 @@ impl Cache {
     }
 }
 
-/// Bytes in Redis that are no entry for this cache.
-enum Foreign {
-    /// They are damaged.
-    Corrupt,
-    /// They may well be one for somebody else.
-    Unreadable,
-}
-
 /// A key without what differs between nodes: the number of the cache. Cache and version are part
 /// of the name in Redis.
 fn shared_part(key: &[u8]) -> &[u8] {
     key.get(Cache::PREFIX..).unwrap_or_default()
 }
 
-/// Waits for both at once.
-async fn both<A: Future, B: Future>(a: A, b: B) -> (A::Output, B::Output) {
-    let (mut a, mut b) = (pin!(a), pin!(b));
-    let (mut first, mut second) = (None, None);
+/// Waits for both at once; no longer than for the first where that finds nothing.
+async fn unless_nothing<T, E, B: Future>(
+    first: impl Future<Output = Result<Option<T>, E>>,
+    second: B,
+) -> Result<Option<(T, B::Output)>, E> {
+    let (mut first, mut second) = (pin!(first), pin!(second));
+    let (mut found, mut done) = (None, None);
     poll_fn(move |cx| {
-        if first.is_none()
-            && let Poll::Ready(output) = a.as_mut().poll(cx)
+        if found.is_none()
+            && let Poll::Ready(answer) = first.as_mut().poll(cx)
         {
-            first = Some(output);
+            match answer {
+                Ok(Some(there)) => found = Some(there),
+                Ok(None) => return Poll::Ready(Ok(None)),
+                Err(error) => return Poll::Ready(Err(error)),
+            }
         }
-        if second.is_none()
-            && let Poll::Ready(output) = b.as_mut().poll(cx)
+        if done.is_none()
+            && let Poll::Ready(output) = second.as_mut().poll(cx)
         {
-            second = Some(output);
+            done = Some(output);
         }
-        if first.is_some() && second.is_some() {
-            return first
-                .take()
-                .zip(second.take())
-                .map_or(Poll::Pending, Poll::Ready);
+        if found.is_some() && done.is_some() {
+            return Poll::Ready(Ok(found.take().zip(done.take())));
         }
         Poll::Pending
     })

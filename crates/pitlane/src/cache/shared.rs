@@ -11,7 +11,7 @@ use std::{
 
 use pitlane_core::{Basis, Flights, Incarnation, Leader, Log, Position, Uplink};
 
-use super::{budget::Budget, entry::Entry};
+use super::{budget::Budget, entry::Entry, remote::SLACK};
 use crate::clock::Clock;
 
 /// How many invalidated tags a node remembers before it forgets the oldest (which costs misses).
@@ -88,7 +88,7 @@ impl Shared {
         };
         let spent = budget.start();
         let confirmed = matches!(
-            tokio::time::timeout(left, uplink.confirm()).await,
+            tokio::time::timeout(left + SLACK, uplink.confirm()).await,
             Ok(Ok(()))
         );
         if confirmed {

@@ -15,7 +15,9 @@ use crate::response::{StoredResponse, header_value};
 /// The format of the head.
 const FORMAT: u8 = 1;
 /// An answer has no more fields than a server accepts, and variants no more names than are kept.
-const MAX_FIELDS: usize = 1024;
+pub(super) const MAX_FIELDS: usize = 1024;
+/// Two nodes' ideas of the server's clock may differ by so much.
+const MAX_AHEAD: Duration = Duration::from_secs(5);
 
 /// What a frame holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +26,26 @@ enum Kind {
     Response = 1,
     Value = 2,
     Variants = 3,
+}
+
+impl Kind {
+    const fn from_number(number: u8) -> Option<Self> {
+        Some(match number {
+            1 => Self::Response,
+            2 => Self::Value,
+            3 => Self::Variants,
+            _ => return None,
+        })
+    }
+}
+
+/// Bytes in Redis that are no entry for this cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Foreign {
+    /// They are damaged.
+    Corrupt,
+    /// They may well be one for somebody else.
+    Unreadable,
 }
 
 /// Something from the remote tier, not judged yet.
@@ -137,33 +159,46 @@ pub(super) fn encode_variants(
     )
 }
 
-/// Reads what came from the remote tier. `None` when it makes no sense; it is not an entry then.
-pub(super) fn read(decoded: Decoded, offset: i64, keep: bool) -> Option<Arrived> {
-    let (format, mut head) = decoded.head.split_first()?;
-    if *format != FORMAT {
-        return None;
+/// Reads what came from the remote tier. Times in it are `offset` milliseconds ahead; `now` is
+/// this node's. `keep` says that it goes into memory.
+pub(super) fn read(
+    decoded: Decoded,
+    offset: i64,
+    now: Timestamp,
+    keep: bool,
+) -> Result<Arrived, Foreign> {
+    let (format, mut head) = decoded.head.split_first().ok_or(Foreign::Corrupt)?;
+    let kind = Kind::from_number(decoded.kind);
+    let (FORMAT, Some(kind)) = (*format, kind) else {
+        return Err(Foreign::Unreadable);
+    };
+    if kind == Kind::Variants {
+        let names = read_variants(head).ok_or(Foreign::Corrupt)?;
+        return Ok(Arrived::Variants(names));
     }
-    if decoded.kind == Kind::Variants as u8 {
-        return read_variants(head).map(Arrived::Variants);
+    let stored_at = inside(decoded.stored_at, offset);
+    if stored_at.since(now) > MAX_AHEAD {
+        // Some clock is wrong, and with it the entry's age.
+        return Err(Foreign::Unreadable);
     }
-    let freshness = read_freshness(&mut head)?;
+    let freshness = read_freshness(&mut head).ok_or(Foreign::Corrupt)?;
     // What the memory tier keeps must not hold on to the buffer of a whole pipeline of answers.
     let body = if keep {
         Bytes::copy_from_slice(&decoded.body)
     } else {
         decoded.body
     };
-    let payload = match decoded.kind {
-        kind if kind == Kind::Value as u8 && head.is_empty() => Payload::Value(body),
-        kind if kind == Kind::Response as u8 => {
-            let (status, headers) = read_response(head)?;
+    let payload = match kind {
+        Kind::Response => {
+            let (status, headers) = read_response(head).ok_or(Foreign::Corrupt)?;
             Payload::Response(StoredResponse::restored(status, headers, body))
         }
-        _ => return None,
+        _ if head.is_empty() => Payload::Value(body),
+        _ => return Err(Foreign::Corrupt),
     };
-    Some(Arrived::Entry(Draft {
+    Ok(Arrived::Entry(Draft {
         position: decoded.position,
-        stored_at: inside(decoded.stored_at, offset),
+        stored_at: stored_at.min(now),
         cost: decoded.cost,
         tags: TagSet::of_parts(decoded.ids, decoded.names),
         freshness,

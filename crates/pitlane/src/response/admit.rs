@@ -6,12 +6,15 @@ use super::{
     key::{Beside, FORWARDED, Host, KeyBytes, write_key},
     layer::Settings,
 };
+use crate::cache::Budget;
 
 /// A request whose answer may be in the cache.
 #[derive(Debug)]
 pub(crate) struct Ask {
     pub(crate) user: Option<String>,
     pub(crate) scan: Scan,
+    /// What the request may still lose to Redis, once something of it was spent.
+    pub(crate) budget: Option<Budget>,
 }
 
 /// What one pass over the request's headers finds.
@@ -61,7 +64,11 @@ pub(crate) fn admit(
     };
     let prefix = settings.cache.key_prefix();
     write_key(key, prefix, uri, &parts.headers, beside)?;
-    Ok(Ask { user, scan })
+    Ok(Ask {
+        user,
+        scan,
+        budget: None,
+    })
 }
 
 /// Who may be answered: a known user with an entry of their own, or nobody in particular.

@@ -16,7 +16,7 @@ use super::{
     key::{Host, Place, Target},
     layer::Settings,
     lookup::{Fallback, Found, find, find_remote},
-    service::{Reading, serve},
+    service::{Reading, heed, serve},
     settle::{Settling, count, is_failure, tell},
     status::Telling,
     store::{Asked, user_tag},
@@ -172,7 +172,15 @@ impl<S, Q> Call<S, Q> {
         let headers = self.request.headers();
         let (found, variant) = find_remote(&cache, &place, variant, headers, budget.as_ref()).await;
         self.variant = variant;
-        Some(found)
+        let now = cache.shared().clock.now();
+        heed(
+            &self.settings,
+            &self.ask,
+            self.request.headers(),
+            found,
+            now,
+        )
+        .ok()
     }
 
     fn serve_remote<R: Body>(
@@ -275,6 +283,18 @@ impl<S, Q> Call<S, Q> {
             Some(Found::Miss {
                 fallback: stale, ..
             }) => fallback = fallback.or(stale),
+            // Whether it may also stand in for a failure is seen when there is one.
+            Some(Found::WhileRevalidate {
+                entry,
+                age,
+                stale_for,
+            }) => {
+                fallback = fallback.or(Some(Fallback {
+                    entry,
+                    age,
+                    stale_for,
+                }));
+            }
             _ => {}
         }
         let settings = Arc::clone(&self.settings);

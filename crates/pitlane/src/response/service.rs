@@ -199,7 +199,7 @@ impl<S: Clone> ResponseCache<S> {
     /// Has the log confirm what memory holds, and only then looks there.
     fn ask_confirmed<Q, R>(
         &self,
-        ask: Ask,
+        mut ask: Ask,
         key: Vec<u8>,
         parts: Parts,
         body: Q,
@@ -216,18 +216,20 @@ impl<S: Clone> ResponseCache<S> {
         let answer = async move {
             let cache = this.settings.cache.clone();
             let budget = cache.budget();
-            if cache.shared().confirm(budget.as_ref()).await {
-                return this.ask(ask, &key, parts, body).await;
+            let confirmed = cache.shared().confirm(budget.as_ref()).await;
+            ask.budget = budget;
+            if confirmed {
+                this.ask(ask, &key, parts, body).await
+            } else {
+                this.bypass(Reason::Unconfirmed, parts, body).await
             }
-            let call = this.call_inner(ask, &key, None, parts, body);
-            ResponseFuture::pass(call.pass(Reason::Unconfirmed)).await
         };
         ResponseFuture::boxed(answer)
     }
 
     fn call_inner<Q>(
         &self,
-        ask: Ask,
+        mut ask: Ask,
         key: &[u8],
         variant: Option<Place>,
         parts: Parts,
@@ -241,7 +243,7 @@ impl<S: Clone> ResponseCache<S> {
         Call {
             place: Place::new(&self.settings.cache, key.to_vec()),
             label: label.map(Box::from),
-            budget: self.settings.cache.budget(),
+            budget: ask.budget.take().or_else(|| self.settings.cache.budget()),
             uri: self.settings.uri_of(&parts).clone(),
             inner: self.inner.clone(),
             settings: Arc::clone(&self.settings),
@@ -256,7 +258,7 @@ impl<S: Clone> ResponseCache<S> {
 ///
 /// In the application profile it can't force a miss, which would be a way to overload the
 /// handlers; `only-if-cached` is heeded in both.
-fn heed(
+pub(crate) fn heed(
     settings: &Settings,
     ask: &Ask,
     headers: &HeaderMap,

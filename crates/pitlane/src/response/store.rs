@@ -198,7 +198,8 @@ impl Asked {
             ),
         };
         let admitted = marker.admit(place.digest, MAX_VARIANTS, |there| {
-            cache.tier().contains(there)
+            // Where entries live in Redis alone nobody can tell: then the first ones stay.
+            !cache.tier().holds_entries() || cache.tier().contains(there)
         });
         if !admitted {
             return Err(Reason::VaryLimit);

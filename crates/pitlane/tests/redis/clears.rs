@@ -182,3 +182,64 @@ async fn trouble_with_redis_is_an_error_of_records_and_a_cache_of_another_kind_h
             .contains("needs Redis")
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cleared_records_do_not_come_back_when_redis_forgets_the_clear() {
+    let redis = RedisServer::start();
+    let node = node(&redis).await;
+    let records = node.caches.get("sessions").unwrap().records().unwrap();
+    let key = Key::new("session");
+    records.write(&key, b"signed in", MINUTE).await.unwrap();
+    let name = "pitlane:sessions:generation";
+    let forget = |script: &str| redis.run(&["EVAL", script, "1", name]);
+    // Keep the record from the walk, as one does that Redis was too busy to reach.
+    let hidden = "redis.call('SELECT', 1) for _, k in ipairs(redis.call('KEYS', 'pitlane:s*')) do \
+                  if k ~= KEYS[1] then redis.call('RENAME', k, 'hidden:' .. k) end end return 1";
+    forget(hidden);
+    let _ = node.caches.clear("sessions").await.unwrap();
+    let back = "redis.call('SELECT', 1) for _, k in ipairs(redis.call('KEYS', 'hidden:*')) do \
+                redis.call('RENAME', k, string.sub(k, 8)) end \
+                redis.call('DEL', KEYS[1]) return 1";
+    forget(back);
+    assert_eq!(records.read(&key).await.unwrap(), None);
+    assert_eq!(
+        records.replace(&key, b"back", MINUTE).await.unwrap(),
+        Wrote::No
+    );
+    assert_eq!(
+        records.create(&key, b"new", MINUTE).await.unwrap(),
+        Wrote::Yes
+    );
+    assert_eq!(
+        records.read(&key).await.unwrap().as_deref(),
+        Some(&b"new"[..])
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_who_create_a_record_at_once_after_a_clear_one_does() {
+    let redis = RedisServer::start();
+    let node = node(&redis).await;
+    let records = node.caches.get("sessions").unwrap().records().unwrap();
+    for round in 0..30 {
+        let key = Key::new("session").child(round);
+        records.write(&key, b"old", MINUTE).await.unwrap();
+        let _ = node.caches.clear("sessions").await.unwrap();
+        let mut tasks = tokio::task::JoinSet::new();
+        for n in 0..8_u8 {
+            let (records, key) = (records.clone(), key.clone());
+            tasks.spawn(async move { (n, records.create(&key, &[n], MINUTE).await.unwrap()) });
+        }
+        let done = tasks.join_all().await;
+        let winners: Vec<u8> = done
+            .iter()
+            .filter(|(_, wrote)| *wrote == Wrote::Yes)
+            .map(|(n, _)| *n)
+            .collect();
+        assert_eq!(winners.len(), 1, "{round}: {winners:?}");
+        assert_eq!(
+            records.read(&key).await.unwrap().as_deref(),
+            Some(&winners[..])
+        );
+    }
+}

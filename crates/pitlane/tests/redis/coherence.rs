@@ -141,3 +141,83 @@ async fn memory_is_served_without_the_log_for_as_long_as_the_operator_says() {
     }
     assert_eq!(detail, "degraded");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_passes_unconfirmed_is_stored_for_nobody() {
+    let redis = RedisServer::start();
+    let headers: &[(&str, &str)] = &[("cache-control", "max-age=60")];
+    let origin = Origin::new(move |request, call| async move {
+        let cookie = request.headers().get("cookie");
+        let cookie = cookie
+            .map_or("-", |value| value.to_str().unwrap())
+            .to_owned();
+        Origin::reply(headers, format!("{cookie} {call}"))
+    });
+    let caches = strict(&redis).build().unwrap();
+    let layer = pitlane::AnonymousCacheLayer::new(&caches.get("default").unwrap());
+    let layer = layer
+        .ttl(Duration::from_secs(60))
+        .add_harmless_cookie("theme");
+    let server = Server::start(layer.layer(origin.clone())).await;
+    until_joined(&caches).await;
+    let client = Client::new(Protocol::Http1);
+    redis.kill();
+    let evil = client
+        .get(&server.url("/x"), &[("cookie", "theme=evil")])
+        .await;
+    assert_eq!(evil.detail(), "unconfirmed", "{evil:?}");
+    redis.restart();
+    let mut clean = client.get(&server.url("/x"), &[]).await;
+    for _ in 0..1000 {
+        if clean.is_hit() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        clean = client.get(&server.url("/x"), &[]).await;
+        assert!(!clean.text().contains("evil"), "{clean:?}");
+    }
+    assert!(clean.is_hit(), "{clean:?}");
+    assert!(!clean.text().contains("evil"), "{clean:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_limit_of_nothing_serves_nothing_without_the_log_and_everything_with_it() {
+    let redis = RedisServer::start();
+    let origin = Origin::counting(FRESH);
+    let node = Node::start(caches(&redis).max_degraded(Duration::ZERO), &origin).await;
+    node.until_joined().await;
+    let mut detail = String::new();
+    for _ in 0..1000 {
+        detail = node.get("/x").await.detail().to_owned();
+        if detail == "fresh" {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(detail, "fresh", "it was suspended before it joined");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_of_the_rfc_profile_that_wants_no_stored_answer_gets_none_from_redis() {
+    let redis = RedisServer::start();
+    let origin = Origin::counting(FRESH);
+    let text = "[caches.default]\nmemory = \"0B\"";
+    let caches = caches(&redis)
+        .config(text, "test")
+        .unwrap()
+        .build()
+        .unwrap();
+    let layer = ResponseCacheLayer::new(&caches.get("default").unwrap());
+    let layer = layer.profile(pitlane::Profile::Rfc);
+    let server = Server::start(layer.layer(origin.clone())).await;
+    until_joined(&caches).await;
+    let client = Client::new(Protocol::Http1);
+    let url = server.url("/x");
+    client.get(&url, &[]).await;
+    while caches.background() > 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(client.get(&url, &[]).await.detail(), "remote");
+    let anew = client.get(&url, &[("cache-control", "no-cache")]).await;
+    assert_eq!((anew.is_hit(), anew.text()), (false, "/x 2"));
+}

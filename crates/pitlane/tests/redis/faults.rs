@@ -203,7 +203,7 @@ async fn a_head_of_another_shape_is_refused_and_never_half_believed() {
         ("a byte too few", |head| {
             head.pop();
         }),
-        ("another format", |head| head[0] = 9),
+        ("a flag that is none", |head| head[1] = 9),
         ("no status", |head| head[34..36].fill(0)),
         ("a length that is too long", |head| head[36..40].fill(0xff)),
     ];
