@@ -51,12 +51,12 @@ impl Plan {
     pub const fn short() -> Self {
         Self {
             alone: Duration::ZERO,
-            window: Duration::from_secs(1),
+            window: Duration::from_millis(2500),
             repeats: 2,
             repeat_window: Duration::from_millis(500),
-            freeze: Duration::from_secs(1),
-            long_freeze: Duration::from_secs(2),
-            budget: Duration::from_millis(250),
+            freeze: Duration::from_millis(2500),
+            long_freeze: Duration::from_secs(3),
+            budget: Duration::from_secs(1),
             pace: Duration::from_millis(120),
         }
     }

@@ -17,7 +17,7 @@ use crate::plan::Plan;
 use crate::rows::{NODES, Rows};
 
 /// How long anything may take that has to happen at all.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Two looks at something that changes.
 const LOOK: Duration = Duration::from_millis(2);

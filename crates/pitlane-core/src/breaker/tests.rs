@@ -12,12 +12,15 @@ fn breaker() -> Breaker {
 
 #[track_caller]
 fn call(breaker: &Breaker, outcome: CallOutcome, now: Duration) -> bool {
-    breaker.pass().unwrap().record(outcome, now, 200)
+    breaker.pass().expect("closed").record(outcome, now, 200)
 }
 
 #[track_caller]
 fn probe(breaker: &Breaker, outcome: CallOutcome, now: Duration) -> bool {
-    breaker.try_probe(now).unwrap().record(outcome, now, 200)
+    breaker
+        .try_probe(now)
+        .expect("time to probe")
+        .record(outcome, now, 200)
 }
 
 #[test]
@@ -187,7 +190,7 @@ impl Reference {
         let base = self.rules.open_for * 2_u32.pow(self.openings.min(20));
         let base = base.min(self.rules.open_at_most).as_millis();
         let millis = base * u128::from(800 + random % 401) / 1000;
-        self.open_until = Some(now + ms(u64::try_from(millis).unwrap()));
+        self.open_until = Some(now + ms(u64::try_from(millis).expect("a short time")));
         self.half_open = None;
         self.openings += 1;
         self.row = 0;

@@ -41,29 +41,55 @@ async fn step(store: &dyn RemoteStore, keys: Vec<String>, sweep: Sweep) -> Resul
     if keys.is_empty() {
         return Ok(0);
     }
+    match sweep {
+        Sweep::Before(position) => unlink_before(store, keys, position).await,
+        Sweep::Generations(now) => remove_older(store, &keys, now).await,
+    }
+}
+
+/// An entry that is stored between the look and the removal may go as well, which costs a miss.
+async fn unlink_before(
+    store: &dyn RemoteStore,
+    keys: Vec<String>,
+    position: Position,
+) -> Result<u64, StoreError> {
     let heads = store.peek(&keys, PEEK).await?;
+    // What is of another life of the log is either of no use to anybody, and expires, or newer
+    // than the walk.
+    let is_before = |head: &[u8]| {
+        peek_position(head).is_some_and(|there| {
+            there.incarnation == position.incarnation && there.id < position.id
+        })
+    };
     let gone = keys.into_iter().zip(heads);
-    let gone = gone
-        .filter(|(_, head)| sweep.takes(head))
-        .map(|(key, _)| key);
-    let gone: Vec<String> = gone.collect();
+    let gone: Vec<String> = gone
+        .filter(|(_, head)| is_before(head))
+        .map(|(key, _)| key)
+        .collect();
     if gone.is_empty() {
         return Ok(0);
     }
     store.unlink(&gone).await
 }
 
-impl Sweep {
-    fn takes(self, head: &[u8]) -> bool {
-        match self {
-            Self::Before(position) => peek_position(head).is_some_and(|there| {
-                // Of another life of the log is either what nobody can use, which expires, or
-                // what is newer than the walk.
-                there.incarnation == position.incarnation && there.id < position.id
-            }),
-            Self::Generations(now) => {
-                super::records::generation_of(head).is_some_and(|there| there != now)
-            }
+/// A record can't be computed again: only what was looked at is removed, and not what may have
+/// taken its place meanwhile.
+async fn remove_older(
+    store: &dyn RemoteStore,
+    keys: &[String],
+    now: u64,
+) -> Result<u64, StoreError> {
+    let mut removed = 0;
+    for key in keys {
+        let stored = store.get(key).await?;
+        let stored = stored.filter(|stored| {
+            super::records::generation_of(stored).is_some_and(|there| there != now)
+        });
+        if let Some(stored) = stored
+            && store.exchange(key, stored, None, Duration::ZERO).await?
+        {
+            removed += 1;
         }
     }
+    Ok(removed)
 }

@@ -198,12 +198,13 @@ impl Cache {
                 return Ok(Err(RemoteLookup::Corrupt));
             }
         };
+        // A marker leads to what is in memory, which has to be confirmed as well.
+        confirmed?;
         match arrived {
             Arrived::Variants(vary) => Ok(Ok(Slot::Marker(Arc::new(Marker::variants(
                 &place.key, vary,
             ))))),
             Arrived::Entry(draft) => {
-                confirmed?;
                 let stamp = self.judge_remote(uplink, &draft).await?;
                 Ok(stamp
                     .map(|stamp| Slot::Entry(draft.finish(&place.key, stamp)))
