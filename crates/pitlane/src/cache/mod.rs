@@ -33,7 +33,7 @@ pub use scope::{Scope, depend_on};
 
 pub(crate) use budget::Budget;
 pub(crate) use entry::{Entry, Marker, MarkerKind, Payload, Slot, Usable};
-pub(crate) use scope::{Work, poll_in, run_in};
+pub(crate) use scope::{Budgeted, Work, poll_in, run_in, within};
 pub(crate) use shared::{Flown, Lead, Shared};
 
 use crate::stats::{Count, Stats};

@@ -8,6 +8,8 @@ use super::budget::Budget;
 
 tokio::task_local! {
     static CURRENT: Arc<Work>;
+    /// What a request may lose to Redis whose answer no scope collects.
+    static BUDGET: Option<Budget>;
 }
 
 /// A computation under way: what it is made of, and what it may still lose to Redis.
@@ -95,7 +97,10 @@ impl Scope {
 
     /// What the request that this scope belongs to may still lose to Redis.
     pub(crate) fn budget(&self) -> Option<Budget> {
-        self.0.as_ref().and_then(|work| work.budget.clone())
+        match &self.0 {
+            Some(work) => work.budget.clone(),
+            None => BUDGET.try_with(Option::clone).ok().flatten(),
+        }
     }
 
     /// Takes over what an inner computation was made of, whether or not it was stored.
@@ -112,6 +117,14 @@ where
     F: Future,
 {
     CURRENT.scope(scope, work)
+}
+
+/// Work that passes a cache by.
+pub(crate) type Budgeted<F> = TaskLocalFuture<Option<Budget>, F>;
+
+/// Lets `work`, which no scope is opened for, lose no more than `budget` to Redis in all.
+pub(crate) fn within<F: Future>(budget: Option<Budget>, work: F) -> Budgeted<F> {
+    BUDGET.scope(budget, work)
 }
 
 /// Runs synchronous work (one poll of a body) in a scope.

@@ -21,7 +21,7 @@ use super::{
     status::Telling,
     store::{Asked, user_tag},
 };
-use crate::cache::{Budget, Entry, Flown, Lead, Usable, Work, run_in};
+use crate::cache::{Budget, Entry, Flown, Lead, Usable, Work, run_in, within};
 
 /// After this many flights that ended without something usable a request goes alone.
 const MAX_ROUNDS: usize = 4;
@@ -225,7 +225,7 @@ impl<S, Q> Call<S, Q> {
             head: true,
             conditional: None,
         };
-        let answer = self.inner.oneshot(self.request).await;
+        let answer = within(self.budget, self.inner.oneshot(self.request)).await;
         let failed = answer
             .as_ref()
             .map_or(true, |response| is_failure(response.status()));

@@ -22,7 +22,7 @@ use super::{
     layer::Settings,
     settle::{Settling, tell},
 };
-use crate::cache::Cache;
+use crate::cache::{Budgeted, Cache, within};
 
 type Boxed<S, Q, R> = Pin<
     Box<
@@ -54,7 +54,7 @@ pin_project_lite::pin_project! {
         Ready { response: Option<Response<ResponseBody<R>>> },
         Bypass {
             #[pin]
-            work: Oneshot<S, Request<Q>>,
+            work: Budgeted<Oneshot<S, Request<Q>>>,
             settings: Arc<Settings>,
             reason: Reason,
             owing: Option<Owing>,
@@ -89,7 +89,7 @@ where
         reason: Reason,
         owing: Option<Owing>,
     ) -> Self {
-        let work = inner.oneshot(request);
+        let work = within(settings.cache.budget(), inner.oneshot(request));
         Self {
             state: State::Bypass {
                 work,

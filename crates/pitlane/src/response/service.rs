@@ -23,7 +23,7 @@ use super::{
     status::{Telling, outcome},
     stored::Serve,
 };
-use crate::cache::{Entry, Scope};
+use crate::cache::{Entry, Scope, within};
 
 /// The service that a [`ResponseCacheLayer`](crate::ResponseCacheLayer) makes.
 ///
@@ -217,12 +217,12 @@ impl<S: Clone> ResponseCache<S> {
             let cache = this.settings.cache.clone();
             let budget = cache.budget();
             let confirmed = cache.shared().confirm(budget.as_ref()).await;
-            ask.budget = budget;
             if confirmed {
-                this.ask(ask, &key, parts, body).await
-            } else {
-                this.bypass(Reason::Unconfirmed, parts, body).await
+                ask.budget = budget;
+                return this.ask(ask, &key, parts, body).await;
             }
+            let passed = async move { this.bypass(Reason::Unconfirmed, parts, body).await };
+            within(budget, passed).await
         };
         ResponseFuture::boxed(answer)
     }

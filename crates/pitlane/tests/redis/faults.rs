@@ -224,3 +224,37 @@ async fn a_head_of_another_shape_is_refused_and_never_half_believed() {
         assert_eq!(count(&b, RemoteLookup::Corrupt), n as u64 + 1, "{what}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_visitor_whom_the_page_cache_passes_by_loses_one_budget_as_well() {
+    let redis = RedisServer::start();
+    let proxy = FaultProxy::start(redis.address()).await;
+    let budget = Duration::from_millis(400);
+    let builder = pitlane::Caches::builder()
+        .redis(proxy.url())
+        .redis_budget(budget);
+    let caches = builder.build().unwrap();
+    crate::nodes::until_joined(&caches).await;
+    let cache = caches.get("default").unwrap();
+    let inside = cache.clone();
+    let origin = Origin::new(move |_, _| {
+        let cache = inside.clone();
+        async move {
+            for n in 0..10 {
+                let _ = cache.read(&Key::new("query").child(n)).await;
+            }
+            Origin::reply(&[], "page")
+        }
+    });
+    let layer = pitlane::AnonymousCacheLayer::new(&cache);
+    let server = pitlane_testkit::Server::start(tower::Layer::layer(&layer, origin)).await;
+    let client = pitlane_testkit::Client::new(pitlane_testkit::Protocol::Http1);
+    proxy.set(Fault::Blackhole);
+    let began = tokio::time::Instant::now();
+    let page = client
+        .get(&server.url("/"), &[("cookie", "session=1")])
+        .await;
+    let lost = began.elapsed();
+    assert_eq!((page.detail(), page.text()), ("cookie", "page"));
+    assert!(lost < budget * 4, "{lost:?}");
+}
