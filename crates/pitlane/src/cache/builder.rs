@@ -276,16 +276,10 @@ impl CachesBuilder {
             .clone()
             .unwrap_or_else(|| "pitlane".to_owned());
         names::check_namespace(&namespace).map_err(wrong)?;
-        let mut places = BTreeMap::new();
         for (name, settings) in &self.caches {
             names::check_cache(name).map_err(wrong)?;
             let prefix = settings.prefix.as_ref().unwrap_or(name);
             names::check_prefix(prefix).map_err(wrong)?;
-            if let Some(other) = places.insert((settings.database, prefix), name) {
-                return Err(wrong(format!(
-                    "the caches {other:?} and {name:?} share the database and the prefix {prefix:?}"
-                )));
-            }
         }
         Ok(namespace)
     }

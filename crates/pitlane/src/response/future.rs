@@ -58,7 +58,7 @@ pin_project_lite::pin_project! {
             settings: Arc<Settings>,
             reason: Reason,
             owing: Option<Owing>,
-            held: Option<Held<R>>,
+            held: Option<Box<Held<R>>>,
         },
         Pass {
             #[pin]
@@ -158,24 +158,24 @@ where
                     let headers = response.headers_mut();
                     decorate(settings, headers, false);
                     tell(settings, headers, *reason, false, *reason);
-                    let publishing = owing.and_then(Owing::publish);
-                    *held = Some(Held {
+                    let Some(publishing) = owing.and_then(Owing::publish) else {
+                        return Poll::Ready(Ok(response.map(ResponseBody::passing)));
+                    };
+                    *held = Some(Box::new(Held {
                         publishing,
                         response,
-                    });
+                    }));
                 }
+                let Some(waiting) = held.as_mut() else {
+                    return Poll::Pending;
+                };
                 // Invalidated before the client can know that its write is done.
-                let mut position = None;
-                if let Some(publishing) = held.as_mut().and_then(|held| held.publishing.as_mut()) {
-                    position = ready!(publishing.as_mut().poll(cx));
-                }
-                match held.take() {
-                    Some(mut held) => {
-                        tell_position(settings, position, held.response.headers_mut());
-                        Poll::Ready(Ok(held.response.map(ResponseBody::passing)))
-                    }
-                    None => Poll::Pending,
-                }
+                let position = ready!(waiting.publishing.as_mut().poll(cx));
+                let Some(mut waited) = held.take() else {
+                    return Poll::Pending;
+                };
+                tell_position(settings, position, waited.response.headers_mut());
+                Poll::Ready(Ok(waited.response.map(ResponseBody::passing)))
             }
             StateProjection::Pass { work, settling } => {
                 let answer = ready!(work.poll(cx));
@@ -217,7 +217,7 @@ fn tell_position(settings: &Settings, position: Option<Position>, headers: &mut 
 
 /// An answer that waits until what it changed is invalidated.
 struct Held<R> {
-    publishing: Option<Publishing>,
+    publishing: Publishing,
     response: Response<R>,
 }
 
