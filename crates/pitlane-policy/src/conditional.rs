@@ -33,7 +33,8 @@ pub enum Precondition {
 
 /// Evaluates the preconditions of a request against a stored response's validators.
 ///
-/// The order is that of RFC 9110 §13.2.2. `If-Range` is not looked at: it only decides whether a
+/// The order is that of RFC 9110 §13.2.2. A condition that is no single valid date is ignored
+/// (§13.1.3, §13.1.4). `If-Range` is not looked at: it only decides whether a
 /// range is served.
 #[must_use]
 pub fn evaluate(
@@ -57,7 +58,7 @@ pub fn evaluate(
             false => Precondition::Proceed,
         };
     }
-    match (changed, single_date(request, &IF_MODIFIED_SINCE)) {
+    match (changed, date::single(request, &IF_MODIFIED_SINCE)) {
         (Some(changed), Some(since)) if reads && changed <= since => Precondition::NotModified,
         _ => Precondition::Proceed,
     }
@@ -103,15 +104,8 @@ fn may_proceed(
         let same = |tag: EntityTag<'_>| etag.is_some_and(|etag| etag.matches_strongly(tag));
         return entity_tag::any(request.get_all(IF_MATCH), same);
     }
-    match (changed, single_date(request, &IF_UNMODIFIED_SINCE)) {
+    match (changed, date::single(request, &IF_UNMODIFIED_SINCE)) {
         (Some(changed), Some(since)) => changed <= since,
         _ => true,
     }
-}
-
-/// A condition that is no single valid date is ignored (§13.1.3, §13.1.4).
-fn single_date(request: &HeaderMap, name: &HeaderName) -> Option<SystemTime> {
-    let mut lines = request.get_all(name).into_iter();
-    let line = lines.next().filter(|_| lines.next().is_none())?;
-    date::parse(line)
 }

@@ -23,6 +23,18 @@ pub fn parse(value: &HeaderValue) -> Option<SystemTime> {
         .or_else(|| rfc850(text))
 }
 
+/// Writes a time as the `Date` and `Last-Modified` fields have it (IMF-fixdate, RFC 9110 §5.6.7),
+/// in whole seconds. Times before 1970 and after the year 9999 have no such form, and count as the
+/// nearest that has.
+#[must_use]
+pub fn format(time: SystemTime) -> HeaderValue {
+    let first = SystemTime::UNIX_EPOCH;
+    let last = first + Duration::from_secs(253_402_300_799);
+    let text = httpdate::fmt_http_date(time.clamp(first, last));
+    HeaderValue::from_str(&text)
+        .unwrap_or(HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT"))
+}
+
 /// Like [`parse`], but a two-digit year more than fifty years after `now` is invalid.
 ///
 /// RFC 9110 §5.6.7 wants it read as the past. For what a cache asks of a date (has it expired?)
@@ -66,6 +78,11 @@ pub(crate) fn field(headers: &HeaderMap, name: &HeaderName, now: SystemTime) -> 
         (Some(line), None) => parse_at(line, now).map_or(Field::Invalid, Field::Time),
         (Some(_), Some(_)) => Field::Invalid,
     }
+}
+
+/// The date of a field that stands on exactly one line.
+pub(crate) fn single(headers: &HeaderMap, name: &HeaderName) -> Option<SystemTime> {
+    syntax::single(headers, name).and_then(parse)
 }
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT`

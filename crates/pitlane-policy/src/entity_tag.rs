@@ -26,6 +26,18 @@ impl<'a> EntityTag<'a> {
         !self.weak && !other.weak && self.opaque == other.opaque
     }
 
+    pub(crate) fn is_weak(self) -> bool {
+        self.weak
+    }
+
+    /// Whether it holds only what a tag may hold. Comparing is more tolerant; this is asked
+    /// before a tag is sent.
+    pub(crate) fn is_valid(self) -> bool {
+        self.opaque
+            .iter()
+            .all(|&byte| matches!(byte, 0x21..=0x7e | 0x80..))
+    }
+
     /// A tag has no escapes, so it ends at the next quote.
     fn split(text: &'a [u8]) -> Option<(Self, &'a [u8])> {
         let (weak, text) = match text {

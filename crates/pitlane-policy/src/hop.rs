@@ -28,16 +28,13 @@ static OTHERS: [&str; 3] = [
 ///
 /// `Connection` can name any field, `Vary` and `Set-Cookie` too, so decide with
 /// [`may_store`](crate::may_store) before stripping.
+///
+/// All others keep their order.
 pub fn strip(headers: &mut HeaderMap) {
-    for name in named_by_connection(headers) {
-        headers.remove(name);
-    }
-    for name in &STANDARD {
-        headers.remove(name);
-    }
-    for name in OTHERS {
-        headers.remove(name);
-    }
+    let named = named_by_connection(headers);
+    retain(headers, |name| {
+        !is_hop_by_hop(name) && !named.contains(name)
+    });
 }
 
 /// Whether a field is hop-by-hop whatever `Connection` says.
@@ -46,7 +43,26 @@ pub fn is_hop_by_hop(name: &HeaderName) -> bool {
     STANDARD.contains(name) || OTHERS.contains(&name.as_str())
 }
 
-fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
+/// Removes fields without changing the order of the others, which `HeaderMap::remove` does.
+pub(crate) fn retain(headers: &mut HeaderMap, keep: impl Fn(&HeaderName) -> bool) {
+    if headers.keys().all(&keep) {
+        return;
+    }
+    let all = std::mem::take(headers);
+    headers.reserve(all.keys_len());
+    let mut kept = None;
+    for (name, value) in all {
+        // Only the first line of a field comes with its name.
+        if let Some(name) = name {
+            kept = keep(&name).then_some(name);
+        }
+        if let Some(name) = &kept {
+            headers.append(name, value);
+        }
+    }
+}
+
+pub(crate) fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
     let lines = headers.get_all(CONNECTION).into_iter();
     let members = lines.flat_map(|line| line.as_bytes().split(|&byte| byte == b','));
     members

@@ -5,7 +5,8 @@
 //! allocates nothing of its own.
 //!
 //! The rules are those of a *shared cache run by the origin* (a gateway): RFC 9111 on top of
-//! RFC 9110, with the stale windows of RFC 5861.
+//! RFC 9110, with the stale windows of RFC 5861, the targeted fields of RFC 9213 and the groups of
+//! RFC 9875.
 //!
 //! # Example
 //!
@@ -34,7 +35,10 @@
 pub mod age;
 pub mod conditional;
 pub mod date;
+pub mod groups;
 pub mod hop;
+pub mod range;
+pub mod update;
 
 mod content;
 mod directives;
@@ -48,6 +52,7 @@ mod seconds;
 mod selecting;
 mod status;
 mod store;
+mod structured;
 mod syntax;
 mod vary;
 
@@ -57,5 +62,5 @@ pub use profile::Profile;
 pub use refusal::Refusal;
 pub use rules::{RequestFacts, Rules};
 pub use selecting::selecting_value;
-pub use store::may_store;
+pub use store::{may_store, may_store_post};
 pub use vary::Vary;

@@ -1,8 +1,8 @@
 //! Freshness lifetime and stale windows (RFC 9111 §4.2, RFC 5861).
 
 use crate::date::{self, Field};
-use crate::{Freshness, Profile, Refusal, ResponseDirectives, Rules, seconds, status};
-use http::header::{DATE, ETAG, EXPIRES, LAST_MODIFIED};
+use crate::{Freshness, Profile, Refusal, ResponseDirectives, Rules, seconds, status, update};
+use http::header::{DATE, EXPIRES, LAST_MODIFIED};
 use http::{HeaderMap, StatusCode};
 use std::time::{Duration, SystemTime};
 
@@ -35,10 +35,18 @@ pub(crate) fn freshness(
         directives,
         response.lifetime()?.with_initial_age(initial_age),
     );
-    if !rules.can_validate && freshness.retention().is_zero() {
+    // What can't be used as it is, even stale, has to be validated each time, if that is possible.
+    if freshness.retention().is_zero() && !response.can_be_validated() {
         return Err(Refusal::ExpiredOnArrival);
     }
     Ok(freshness)
+}
+
+/// Whether a response states its lifetime itself, be it one that can't be read.
+pub(crate) fn is_explicit(headers: &HeaderMap, directives: &ResponseDirectives) -> bool {
+    directives.s_maxage.is_some()
+        || directives.max_age.is_some()
+        || (headers.contains_key(EXPIRES) && !directives.are_targeted())
 }
 
 struct Response<'a> {
@@ -57,8 +65,7 @@ impl Response<'_> {
             return Err(Refusal::NoFreshness);
         }
         if self.directives.no_cache {
-            let usable = self.rules.can_validate && self.has_validator();
-            return if usable {
+            return if self.can_be_validated() {
                 Ok(Freshness::new(Duration::ZERO))
             } else {
                 Err(Refusal::NeedsValidation)
@@ -68,13 +75,14 @@ impl Response<'_> {
         lifetime.map(Freshness::new).ok_or(Refusal::NoFreshness)
     }
 
-    /// `s-maxage` before `max-age` before `Expires` (§4.2.1).
+    /// `s-maxage` before `max-age` before `Expires` (§4.2.1), which a targeted field replaces too
+    /// (RFC 9213 §2.2).
     fn explicit(&self) -> Option<Duration> {
         let directives = self.directives;
         directives
             .s_maxage
             .or(directives.max_age)
-            .or_else(|| self.expires())
+            .or_else(|| self.expires().filter(|_| !directives.are_targeted()))
     }
 
     /// Measured against the response's own `Date`, so that a skewed clock cancels out.
@@ -110,8 +118,8 @@ impl Response<'_> {
             || rules.statuses.contains(&self.status)
     }
 
-    fn has_validator(&self) -> bool {
-        self.headers.contains_key(ETAG) || self.headers.contains_key(LAST_MODIFIED)
+    fn can_be_validated(&self) -> bool {
+        self.rules.can_validate && update::has_validator(self.headers)
     }
 }
 

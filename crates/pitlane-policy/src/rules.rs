@@ -1,5 +1,6 @@
 use crate::Profile;
-use http::StatusCode;
+use http::header::CDN_CACHE_CONTROL;
+use http::{HeaderName, StatusCode};
 use std::time::Duration;
 
 /// A day: how long the Rfc profile prefers a stale answer to an error (RFC 9111 §4.2.4).
@@ -31,6 +32,7 @@ pub struct Rules {
     pub(crate) can_validate: bool,
     pub(crate) store_empty: bool,
     pub(crate) store_redirects: bool,
+    pub(crate) targets: Vec<HeaderName>,
 }
 
 /// What storing depends on in the request.
@@ -60,10 +62,11 @@ impl Default for Rules {
 }
 
 impl Rules {
-    /// The profile's own rules: no TTL, no validation.
+    /// The profile's own rules: no TTL.
     ///
-    /// `Profile::Rfc` begins with redirects and empty bodies storable and with a stale-if-error
-    /// default of one day, `Profile::Application` with all three off.
+    /// `Profile::Rfc` begins with redirects and empty bodies storable, with a stale-if-error
+    /// default of one day, with validation, and with `CDN-Cache-Control` as its only target.
+    /// `Profile::Application` begins with none of these.
     #[must_use]
     pub fn new(profile: Profile) -> Self {
         let open = profile == Profile::Rfc;
@@ -75,9 +78,10 @@ impl Rules {
             stale_while_revalidate: None,
             stale_if_error: open.then_some(RFC_STALE_IF_ERROR),
             max_stale: None,
-            can_validate: false,
+            can_validate: open,
             store_empty: open,
             store_redirects: open,
+            targets: open.then_some(CDN_CACHE_CONTROL).into_iter().collect(),
         }
     }
 
@@ -126,7 +130,11 @@ impl Rules {
         self
     }
 
-    /// Whether the cache can validate what it stored; if not, what needs it is refused.
+    /// Whether the cache can validate what it stored.
+    ///
+    /// Then a response with an entity tag or a date of its last change is stored even where each use
+    /// needs validation: `no-cache`, or stale on arrival. Without either, or if the cache can't, both are
+    /// refused.
     #[must_use]
     pub fn can_validate(mut self, can: bool) -> Self {
         self.can_validate = can;
@@ -151,6 +159,16 @@ impl Rules {
     #[must_use]
     pub fn store_redirects(mut self, store: bool) -> Self {
         self.store_redirects = store;
+        self
+    }
+
+    /// The targeted fields that speak to this cache, the most important first (RFC 9213 §2.2).
+    ///
+    /// The first one that a response has, and that is a dictionary with at least one member, replaces
+    /// `Cache-Control` and `Expires`.
+    #[must_use]
+    pub fn targets(mut self, targets: impl IntoIterator<Item = HeaderName>) -> Self {
+        self.targets = targets.into_iter().collect();
         self
     }
 }

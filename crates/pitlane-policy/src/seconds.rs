@@ -12,13 +12,7 @@ pub(crate) const MAX: Duration = Duration::from_secs(1 << 31);
 ///
 /// Leading zeros are fine, signs and fractions are not.
 pub(crate) fn parse(digits: &[u8]) -> Option<Duration> {
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    let seconds = digits.iter().fold(0_u64, |sum, digit| {
-        sum.saturating_mul(10)
-            .saturating_add(u64::from(digit - b'0'))
-    });
+    let seconds = crate::syntax::number(digits)?;
     Some(Duration::from_secs(seconds).min(MAX))
 }
 

@@ -22,17 +22,73 @@ pub fn may_store(
     body_is_empty: bool,
     received: SystemTime,
 ) -> Result<Freshness, Refusal> {
-    let directives = ResponseDirectives::from_headers(headers);
+    let (directives, _) = ResponseDirectives::select(headers, &rules.targets);
+    judge(
+        rules,
+        request,
+        status,
+        headers,
+        body_is_empty,
+        received,
+        &directives,
+    )
+}
+
+/// Like [`may_store`], for the answer to a POST that a later GET may get (RFC 9110 §9.3.3).
+///
+/// It has to be a 200 that states its freshness itself. Whether its `Content-Location` is the URI
+/// that was posted to is the caller's to check.
+///
+/// # Errors
+///
+/// The first reason that forbids it; [`Refusal::NoFreshness`] where only the operator or a guess gives
+/// it a lifetime.
+pub fn may_store_post(
+    rules: &Rules,
+    request: &RequestFacts,
+    status: StatusCode,
+    headers: &HeaderMap,
+    body_is_empty: bool,
+    received: SystemTime,
+) -> Result<Freshness, Refusal> {
+    let (directives, _) = ResponseDirectives::select(headers, &rules.targets);
+    let freshness = judge(
+        rules,
+        request,
+        status,
+        headers,
+        body_is_empty,
+        received,
+        &directives,
+    )?;
+    if status != StatusCode::OK {
+        return Err(Refusal::Status);
+    }
+    if !lifetime::is_explicit(headers, &directives) {
+        return Err(Refusal::NoFreshness);
+    }
+    Ok(freshness)
+}
+
+fn judge(
+    rules: &Rules,
+    request: &RequestFacts,
+    status: StatusCode,
+    headers: &HeaderMap,
+    body_is_empty: bool,
+    received: SystemTime,
+    directives: &ResponseDirectives,
+) -> Result<Freshness, Refusal> {
     status::check_final(status)?;
-    if directives.no_store && !is_overridden(rules, status, &directives) {
+    if directives.no_store && !is_overridden(rules, status, directives) {
         return Err(Refusal::NoStore);
     }
     if directives.private && !rules.private_to_user {
         return Err(Refusal::Private);
     }
-    content::check(rules, request, headers, &directives)?;
-    status::check(rules, status, &directives, body_is_empty)?;
-    lifetime::freshness(rules, status, headers, &directives, received)
+    content::check(rules, request, headers, directives)?;
+    status::check(rules, status, directives, body_is_empty)?;
+    lifetime::freshness(rules, status, headers, directives, received)
 }
 
 /// `must-understand` comes with a `no-store` that is meant for caches which don't know the

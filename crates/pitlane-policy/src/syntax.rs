@@ -1,5 +1,7 @@
 //! The few pieces of RFC 9110 grammar that several modules share.
 
+use http::{HeaderMap, HeaderName, HeaderValue};
+
 /// Whether a byte may stand in a token (RFC 9110 §5.6.2).
 pub(crate) const fn is_token_byte(byte: u8) -> bool {
     matches!(byte,
@@ -35,6 +37,30 @@ pub(crate) fn trim(bytes: &[u8]) -> &[u8] {
 pub(crate) fn split_before(bytes: &[u8], stop: impl Fn(u8) -> bool) -> (&[u8], &[u8]) {
     let end = bytes.iter().position(|&byte| stop(byte));
     bytes.split_at(end.unwrap_or(bytes.len()))
+}
+
+/// A field's value where it stands on exactly one line.
+pub(crate) fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+    let mut lines = headers.get_all(name).into_iter();
+    lines.next().filter(|_| lines.next().is_none())
+}
+
+/// The bytes of [`single`].
+pub(crate) fn single_line<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
+    single(headers, name).map(HeaderValue::as_bytes)
+}
+
+/// A non-negative whole number, the largest that fits where it is larger; None unless it is all
+/// digits.
+pub(crate) fn number(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let sum = digits.iter().fold(0_u64, |sum, digit| {
+        sum.saturating_mul(10)
+            .saturating_add(u64::from(digit - b'0'))
+    });
+    Some(sum)
 }
 
 /// The inside of a quoted string and what follows it; `after_quote` begins behind the opening

@@ -1,12 +1,14 @@
+use super::targeted;
 use super::tokenizer::{Argument, visit};
-use http::HeaderMap;
 use http::header::CACHE_CONTROL;
+use http::{HeaderMap, HeaderName};
 use std::time::Duration;
 
 /// The response's `Cache-Control` (RFC 9111 §5.2.2), read as strictly as it can be read.
 ///
 /// Of several equal directives the most restrictive counts. A number that is no number is zero,
-/// never absent. What forbids holds in any form; what permits only when it is well-formed.
+/// never absent. What forbids holds in any form; what permits only when it is well-formed, and
+/// where it stands more than once, only when the last is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ResponseDirectives {
@@ -37,7 +39,9 @@ pub struct ResponseDirectives {
     /// `stale-if-error` (RFC 5861 §4).
     pub stale_if_error: Option<Duration>,
     present: bool,
-    authorized: bool,
+    targeted: bool,
+    revalidation_authorizes: bool,
+    s_maxage_authorizes: bool,
     overrides_no_store: bool,
     unreadable_lifetime: bool,
 }
@@ -56,6 +60,39 @@ impl ResponseDirectives {
         directives
     }
 
+    /// Reads the field that applies to this cache: the first of `targets` that is a dictionary with
+    /// at least one member, otherwise `Cache-Control` (RFC 9213 §2.2). Tells whether it was a
+    /// targeted field; then `Cache-Control` and `Expires` are none of this cache's business.
+    ///
+    /// A targeted field that doesn't parse is ignored whole. In one that does, a directive with a
+    /// value of a wrong type counts as one that can't be read in `Cache-Control` does, and `?0`
+    /// means that the directive isn't there. RFC 9651 keeps only the last of several equal keys; here
+    /// the others still restrict.
+    #[must_use]
+    pub fn select(headers: &HeaderMap, targets: &[HeaderName]) -> (Self, bool) {
+        let target = targets
+            .iter()
+            .find_map(|name| targeted::read(headers, name));
+        target.map_or_else(
+            || (Self::from_headers(headers), false),
+            |found| (found, true),
+        )
+    }
+
+    /// No directives, of a targeted field.
+    pub(super) fn targeted() -> Self {
+        Self {
+            present: true,
+            targeted: true,
+            ..Self::default()
+        }
+    }
+
+    /// Whether these are a targeted field's, so that `Expires` doesn't count.
+    pub(crate) fn are_targeted(&self) -> bool {
+        self.targeted
+    }
+
     /// Whether the response has no `Cache-Control` field at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -65,7 +102,7 @@ impl ResponseDirectives {
     /// Whether an answer to a request with `Authorization` may be shared (RFC 9111 §3.5).
     #[must_use]
     pub fn permits_authorized(&self) -> bool {
-        self.authorized
+        self.public || self.revalidation_authorizes || self.s_maxage_authorizes
     }
 
     /// Whether `no-store` gives way where the status code is understood (RFC 9111 §5.2.2.3).
@@ -92,33 +129,36 @@ impl ResponseDirectives {
         self.unreadable_lifetime
     }
 
-    fn add(&mut self, name: &[u8], argument: Argument<'_>) {
+    pub(super) fn add(&mut self, name: &[u8], argument: Argument<'_>) {
         let well_formed = argument.is_absent();
+        // What permits is set anew by each member, so that only the last one can.
+        match name {
+            b"immutable" => self.immutable = well_formed,
+            b"public" => self.public = well_formed,
+            b"must-understand" => self.overrides_no_store = well_formed,
+            b"must-revalidate" => self.revalidation_authorizes = well_formed,
+            b"s-maxage" => self.s_maxage_authorizes = argument.seconds().is_some(),
+            _ => {}
+        }
+        if argument != Argument::Denied || takes_seconds(name) {
+            self.restrict(name, argument);
+        }
+    }
+
+    fn restrict(&mut self, name: &[u8], argument: Argument<'_>) {
         match name {
             b"no-store" => self.no_store = true,
             b"private" => self.private = true,
             b"no-cache" => self.no_cache = true,
             b"proxy-revalidate" => self.proxy_revalidate = true,
             b"no-transform" => self.no_transform = true,
-            b"immutable" => self.immutable |= well_formed,
-            b"must-understand" => {
-                self.must_understand = true;
-                self.overrides_no_store |= well_formed;
-            }
-            b"must-revalidate" => {
-                self.must_revalidate = true;
-                self.authorized |= well_formed;
-            }
-            b"public" => {
-                self.public |= well_formed;
-                self.authorized |= well_formed;
-            }
+            b"must-understand" => self.must_understand = true,
+            b"must-revalidate" => self.must_revalidate = true,
             b"max-age" => {
                 self.unreadable_lifetime |= argument.seconds().is_none();
                 lower(&mut self.max_age, argument);
             }
             b"s-maxage" => {
-                self.authorized |= argument.seconds().is_some();
                 self.unreadable_lifetime |= argument.seconds().is_none();
                 lower(&mut self.s_maxage, argument);
             }
@@ -127,6 +167,14 @@ impl ResponseDirectives {
             _ => {}
         }
     }
+}
+
+/// Whether a directive's value is a span, so that `?0` is a value of a wrong type.
+fn takes_seconds(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b"max-age" | b"s-maxage" | b"stale-while-revalidate" | b"stale-if-error"
+    )
 }
 
 /// Keeps the smallest span seen; one that can't be read is zero.

@@ -14,7 +14,10 @@ const LONGEST_NAME: usize = 24;
 pub(super) enum Argument<'a> {
     Absent,
     Text(&'a [u8]),
+    Seconds(std::time::Duration),
     Malformed,
+    /// A targeted field says in so many words that the directive doesn't hold (`?0`).
+    Denied,
 }
 
 impl Argument<'_> {
@@ -26,7 +29,8 @@ impl Argument<'_> {
     pub(super) fn seconds(self) -> Option<std::time::Duration> {
         match self {
             Self::Text(digits) => crate::seconds::parse(digits),
-            Self::Absent | Self::Malformed => None,
+            Self::Seconds(span) => Some(span),
+            Self::Absent | Self::Malformed | Self::Denied => None,
         }
     }
 }

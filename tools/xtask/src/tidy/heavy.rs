@@ -19,7 +19,7 @@ const LEAVES: &[&str] = &[
 
 /// What a pure crate may not reach, and what it alone may name.
 const NOT_IN_CORE: &[&str] = &["tokio", "http", "hyper"];
-const ALL_OF_POLICY: &[&str] = &["http", "httpdate"];
+const ALL_OF_POLICY: &[&str] = &["http", "httpdate", "sfv"];
 
 pub(crate) fn broken(repository: &Repository) -> Vec<String> {
     let packages = repository.workspace.packages.iter();
@@ -43,7 +43,7 @@ fn breaks(package: &Package) -> Vec<String> {
         } else if name == "pitlane-core" && NOT_IN_CORE.contains(&dependency) {
             "the core is pure"
         } else if name == "pitlane-policy" && !ALL_OF_POLICY.contains(&dependency) {
-            "the policy may name only http and httpdate"
+            "the policy may name only http, httpdate and sfv"
         } else {
             continue;
         };
@@ -124,10 +124,11 @@ mod tests {
             check_dependency("pitlane-core", impure, "null", "the core is pure");
             check_dependency("pitlane-core", impure, "\"dev\"", "");
         }
-        let why = "the policy may name only http and httpdate";
+        let why = "the policy may name only http, httpdate and sfv";
         check_dependency("pitlane-policy", "bytes", "null", why);
         check_dependency("pitlane-policy", "http", "null", "");
         check_dependency("pitlane-policy", "httpdate", "null", "");
+        check_dependency("pitlane-policy", "sfv", "null", "");
         check_dependency("pitlane-policy", "proptest", "\"dev\"", "");
     }
 
