@@ -23,9 +23,11 @@ fn explicit_lifetimes_are_taken_in_the_order_of_the_rfc() {
         ("4.2.3", "expires: {90}\ndate: {0}\ndate: {10}", 90),
         ("1.2.2", "expires: Fri, 31 Dec 9999 23:59:59 GMT", 1 << 31),
     ] {
-        let with_windows = application().can_validate(true);
-        check_lifetime(&with_windows, section, response, Ok(lifetime));
-        check_lifetime(&rfc().can_validate(true), section, response, Ok(lifetime));
+        // Some of them are stale on arrival, so they need a validator to be stored.
+        let response = format!("{response}\netag: \"a\"");
+        let validating = application().can_validate(true);
+        check_lifetime(&validating, section, &response, Ok(lifetime));
+        check_lifetime(&rfc(), section, &response, Ok(lifetime));
     }
 }
 
@@ -42,7 +44,10 @@ fn an_expires_that_is_not_one_future_date_is_stale() {
     ] {
         let response = format!("expires: {expires}");
         check_lifetime(&application(), "5.3", &response, Err(ExpiredOnArrival));
-        check_lifetime(&application().can_validate(true), "5.3", &response, Ok(0));
+        let validating = application().can_validate(true);
+        check_lifetime(&validating, "5.3", &response, Err(ExpiredOnArrival));
+        let tagged = format!("{response}\netag: \"a\"");
+        check_lifetime(&validating, "5.3", &tagged, Ok(0));
         // Never absent: neither the operator's TTL nor a guess steps in.
         check_lifetime(
             &application().ttl(seconds(60)),
@@ -51,12 +56,35 @@ fn an_expires_that_is_not_one_future_date_is_stale() {
             Err(ExpiredOnArrival),
         );
         let guessable = format!("{response}\nlast-modified: {{-1000}}");
-        check_lifetime(
-            &rfc().stale_if_error(None),
-            "4.2.2",
-            &guessable,
-            Err(ExpiredOnArrival),
-        );
+        let plain = rfc().stale_if_error(None);
+        check_lifetime(&plain, "4.2.2", &guessable, Ok(0));
+        let plain = plain.can_validate(false);
+        check_lifetime(&plain, "4.2.2", &guessable, Err(ExpiredOnArrival));
+    }
+}
+
+#[test]
+fn an_expires_in_any_of_the_three_formats_counts_and_no_other() {
+    for (section, expires, lifetime) in [
+        ("9110 5.6.7", "Fri, 15 Jan 2027 08:01:00 GMT", 60),
+        ("9110 5.6.7", "Friday, 15-Jan-27 08:01:00 GMT", 60),
+        ("9110 5.6.7", "Fri Jan 15 08:01:00 2027", 60),
+        ("4.2", "fri, 15 JAN 2027 08:01:00 gmt", 60),
+        ("4.2", "Fri, 15 Jan 2027 08:01:00 UTC", 0),
+        ("4.2", "Fri, 15 Jan 2027 08:01:00 EST", 0),
+        ("4.2", "Fri, 15 Jan 2027 08:01:00 +0000", 0),
+        ("9110 5.6.7", "Fri, 15 Jan 27 08:01:00 GMT", 0),
+        ("9110 5.6.7", "Fri, 15 Jan 2027 8:01:00 GMT", 0),
+        ("9110 5.6.7", "Fri, 15 Jan 2027 08.01.00 GMT", 0),
+        ("9110 5.6.7", "Fri, 15-Jan-2027 08:01:00 GMT", 0),
+        ("9110 5.6.7", "Fri 15 Jan 2027 08:01:00 GMT", 0),
+        ("9110 5.6.7", "Fri, 15  Jan  2027 08:01:00 GMT", 0),
+        ("9110 5.6.7", "Sat, 15 Jan 2027 08:01:00 GMT", 0),
+        // More than fifty years ahead is the past.
+        ("9110 5.6.7", "Thursday, 31-Dec-99 23:59:59 GMT", 0),
+    ] {
+        let response = format!("expires: {expires}\nlast-modified: {{-1000}}");
+        check_lifetime(&rfc(), section, &response, Ok(lifetime));
     }
 }
 
@@ -172,10 +200,17 @@ fn a_response_older_than_its_lifetime_is_refused_unless_it_can_be_validated() {
         ("4.2", "cache-control: max-age=0"),
     ] {
         check_lifetime(&application(), section, response, Err(ExpiredOnArrival));
-        assert!(
-            store(&application().can_validate(true), response).is_ok(),
-            "{response}"
-        );
+        let validating = application().can_validate(true);
+        check_lifetime(&validating, section, response, Err(ExpiredOnArrival));
+        for (validator, usable) in [
+            ("etag: \"a\"", true),
+            ("last-modified: {-9}", true),
+            ("etag: a", false),
+            ("last-modified: then", false),
+        ] {
+            let stored = store(&validating, &format!("{response}\n{validator}"));
+            assert_eq!(stored.is_ok(), usable, "{section}: {response} {validator}");
+        }
     }
     check_lifetime(
         &application(),
@@ -253,7 +288,7 @@ fn a_lifetime_that_cannot_be_read_opens_no_stale_window() {
         .stale_while_revalidate(seconds(60));
     let freshness = store(
         &rules,
-        "cache-control: max-age=x, stale-while-revalidate=60",
+        "cache-control: max-age=x, stale-while-revalidate=60\netag: \"a\"",
     )
     .unwrap();
     assert!(freshness.retention().is_zero());

@@ -6,12 +6,18 @@ mod conditional;
 mod content;
 mod dates;
 mod freshness;
+mod groups;
 mod hop;
 mod lifetimes;
+mod post;
+mod properties;
+mod range;
 mod requests;
 mod selecting;
 mod soup;
 mod statuses;
+mod targeted;
+mod update;
 mod vary;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};

@@ -1,10 +1,11 @@
 //! Properties that must hold for headers nobody would send.
 
 use crate::{received, seconds};
+use http::header::CDN_CACHE_CONTROL;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use pitlane_policy::{
-    Freshness, Profile, RequestDirectives, RequestFacts, Rules, Vary, Verdict, age, conditional,
-    date, hop, may_store, selecting_value,
+    Freshness, Profile, RequestDirectives, RequestFacts, ResponseDirectives, Rules, Vary, Verdict,
+    age, conditional, date, groups, hop, may_store, may_store_post, range, selecting_value, update,
 };
 use proptest::prelude::*;
 use std::time::Duration;
@@ -17,7 +18,7 @@ pub(crate) fn config() -> ProptestConfig {
     }
 }
 
-const FIELDS: [&str; 16] = [
+const FIELDS: [&str; 22] = [
     "cache-control",
     "cache-control",
     "cache-control",
@@ -34,6 +35,12 @@ const FIELDS: [&str; 16] = [
     "if-modified-since",
     "accept",
     "set-cookie",
+    "cdn-cache-control",
+    "range",
+    "if-range",
+    "cache-groups",
+    "cache-group-invalidation",
+    "content-length",
 ];
 
 const DIRECTIVES: [&str; 22] = [
@@ -82,7 +89,7 @@ fn unparsable() -> impl Strategy<Value = String> {
     (name, tail).prop_map(|(name, tail)| format!("{name}{tail}"))
 }
 
-fn soup() -> impl Strategy<Value = HeaderMap> {
+pub(crate) fn soup() -> impl Strategy<Value = HeaderMap> {
     let value = prop_oneof![
         "[ -~\t]{0,24}",
         "[\",;=*\\\\ /WGMT0-9a-z-]{0,24}",
@@ -90,6 +97,10 @@ fn soup() -> impl Strategy<Value = HeaderMap> {
             .prop_map(|list| list.join(",")),
         Just("Sun, 06 Nov 1994 08:49:37 GMT".to_owned()),
         Just("Fri, 31 Dec 9999 23:59:59 GMT".to_owned()),
+        "bytes=[-0-9,]{0,12}",
+        "(W/)?\"[ab]?\"",
+        "\"[ab\\\\\"]{0,4}\"(, *\"[ab]\")?",
+        "[a-z-]{1,8}=[?0-9a\"(]{0,4}",
     ];
     let field = prop::sample::select(FIELDS.to_vec());
     prop::collection::vec((field, value), 0..8).prop_map(|fields| {
@@ -102,9 +113,9 @@ fn soup() -> impl Strategy<Value = HeaderMap> {
     })
 }
 
-fn rules() -> impl Strategy<Value = Rules> {
+pub(crate) fn rules() -> impl Strategy<Value = Rules> {
     let window = || prop::option::of((0..100_u64).prop_map(seconds));
-    let flags = (any::<bool>(), any::<bool>(), any::<bool>());
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
     (
         prop::sample::select(vec![Profile::Rfc, Profile::Application]),
         window(),
@@ -114,7 +125,7 @@ fn rules() -> impl Strategy<Value = Rules> {
         flags,
     )
         .prop_map(
-            |(profile, ttl, revalidate, error, cap, (validate, user, rest))| {
+            |(profile, ttl, revalidate, error, cap, (validate, user, rest, targeted))| {
                 Rules::new(profile)
                     .ttl(ttl)
                     .stale_while_revalidate(revalidate)
@@ -124,24 +135,25 @@ fn rules() -> impl Strategy<Value = Rules> {
                     .private_to_user(user)
                     .store_empty(rest)
                     .store_redirects(rest)
+                    .targets(targeted.then_some(CDN_CACHE_CONTROL))
             },
         )
 }
 
-fn facts() -> impl Strategy<Value = RequestFacts> {
+pub(crate) fn facts() -> impl Strategy<Value = RequestFacts> {
     (any::<bool>(), any::<bool>()).prop_map(|(authorized, cross_origin)| RequestFacts {
         authorized,
         cross_origin,
     })
 }
 
-fn status() -> impl Strategy<Value = StatusCode> {
+pub(crate) fn status() -> impl Strategy<Value = StatusCode> {
     prop_oneof![Just(200_u16), 100..600_u16]
         .prop_map(|code| StatusCode::from_u16(code).expect("a status code"))
 }
 
 /// For how long a response is fresh, and usable at all, without validation.
-fn use_of(
+pub(crate) fn use_of(
     rules: &Rules,
     facts: &RequestFacts,
     status: StatusCode,
@@ -182,6 +194,35 @@ proptest! {
         let mut stripped = headers.clone();
         hop::strip(&mut stripped);
         prop_assert!(!stripped.keys().any(hop::is_hop_by_hop));
+    }
+
+    #[test]
+    fn no_pair_of_headers_panics(
+        one in soup(), other in soup(), rules in rules(), facts in facts(), status in status(),
+        empty in any::<bool>(), length in any::<u64>(),
+    ) {
+        let stored = may_store(&rules, &facts, status, &one, empty, received());
+        let posted = may_store_post(&rules, &facts, status, &one, empty, received());
+        // The answer to a POST is held to more.
+        prop_assert!(posted.is_err() || posted == stored);
+        let (directives, targeted) = ResponseDirectives::select(&one, &[CDN_CACHE_CONTROL]);
+        prop_assert!(targeted || directives == ResponseDirectives::from_headers(&one));
+        if let range::Selection::Parts(parts) = range::select(&one, &other, length) {
+            prop_assert!(parts.iter().all(|part| part.first <= part.last && part.last < length));
+        }
+        prop_assert!(groups::of(&one).is_ok_and(|groups| groups.len() <= groups::MOST_GROUPS));
+        prop_assert!(groups::invalidated(&one).len() <= groups::MOST_INVALIDATED);
+        // What a response says, it says of itself.
+        prop_assert!(update::confirms(&one, &one) || one.get_all("etag").iter().count() > 1 || one.get_all("last-modified").iter().count() > 1);
+        let confirmed = (update::confirms(&one, &other), update::head_confirms(&one, length, &other));
+        prop_assert!(other.contains_key("etag") || other.contains_key("last-modified") || confirmed.0);
+        let mut request = other.clone();
+        conditional::strip(&mut request);
+        prop_assert_eq!(update::conditions(&one, &mut request), conditional::is_conditional(&request));
+        prop_assert_eq!(conditional::is_conditional(&request), update::has_validator(&one));
+        let mut freshened = one.clone();
+        update::freshen(&mut freshened, &other);
+        prop_assert!(!freshened.contains_key("age"));
     }
 
     #[test]

@@ -139,6 +139,7 @@ mod tests {
                 Argument::Absent => name.into_owned(),
                 Argument::Text(text) => format!("{name}={}", String::from_utf8_lossy(text)),
                 Argument::Malformed => format!("{name}?"),
+                targeted => panic!("only a targeted field has {targeted:?}"),
             });
         });
         assert_eq!(seen, expected, "{lines:?}");
