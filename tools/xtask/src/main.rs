@@ -5,6 +5,7 @@
     reason = "a tool talks to the person who started it"
 )]
 
+mod conformance;
 mod failure;
 mod prerequisites;
 mod stages;
@@ -25,6 +26,7 @@ usage: cargo xtask COMMAND
 
   test [STAGE...]   everything that must be green, or only the stages named
   tidy              the house rules: floors, forbidden words, manifests, sizes
+  conformance       writes docs/reference/conformance.md from tests/conformance.toml
   loom              the concurrency models with longer bounds than `test` uses
   bench [NAME...]   the benchmarks, in release mode
   chaos [--long] [FAULT...]
@@ -55,6 +57,7 @@ fn dispatch(arguments: &[String]) -> Result<(), Failure> {
         "chaos" => chaos(rest),
         "consistency" => consistency(rest),
         "tidy" => alone(command, rest).and_then(|()| tidy::run()),
+        "conformance" => alone(command, rest).and_then(|()| conformance::run()),
         "loom" => alone(command, rest).and_then(|()| stages::long_models()),
         "deny" => alone(command, rest).and_then(|()| deny()),
         "help" | "-h" | "--help" => {

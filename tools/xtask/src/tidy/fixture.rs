@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::repository::{Repository, Tree};
+use crate::conformance;
 use crate::workspace::Workspace;
 
 #[derive(Debug)]
@@ -20,7 +21,21 @@ const MIT: &str = "Permission is hereby granted, WITHOUT WARRANTY OF ANY KIND";
 const APACHE: &str = "Version 2.0, January 2004\nEND OF TERMS AND CONDITIONS";
 const MANIFEST: &str = "[package]\nedition.workspace = true\n\n[lints]\nworkspace = true\n";
 
+/// A file of tests with the one function `fact`, and a file of stories with the one story `story`.
+pub(crate) const TEST: &str = "tests/it/facts.rs";
+pub(crate) const STORIES: &str = "tests/scenarios/stories.toml";
+
+const STORY: &str = "[[scenario]]\nname = \"story\"\n";
+const ROWS: &str = "[[row]]\nid = \"9111-3-one\"\nsection = \"RFC 9111 §3\"\n\
+    level = \"MUST\"\nsays = \"It is so.\"\nprofile = \"both\"\n\
+    tests = [\"scenario story\", \"tests/it/facts.rs fact\"]\n\n\
+    [[row]]\nid = \"9111-4-two\"\nsection = \"RFC 9111 §4\"\n\
+    level = \"MAY\"\nsays = \"It may be.\"\nprofile = \"rfc\"\n\
+    left_out = \"A client's affair.\"\n";
+
 pub(crate) fn tidy() -> Fixture {
+    let rows = conformance::rows(ROWS).expect("well formed");
+    let stories = conformance::scenarios([(STORIES, STORY)].into_iter()).expect("well formed");
     let empty = Fixture {
         metadata: json!({ "workspace_root": "/r", "target_directory": "/r/target", "packages": [] }),
         files: BTreeMap::new(),
@@ -31,6 +46,10 @@ pub(crate) fn tidy() -> Fixture {
         .file("CHANGELOG.md", "# Changes\n\n## [Unreleased]\n")
         .file("LICENSE-MIT", MIT)
         .file("LICENSE-APACHE", APACHE)
+        .file(TEST, "fn fact() {}\n")
+        .file(STORIES, STORY)
+        .file(conformance::ROWS, ROWS)
+        .file(conformance::PAGE, &conformance::page(&rows, &stories))
         .package("crates/pitlane-core", "null")
         .package("crates/pitlane-policy", "null")
         .package("crates/pitlane-redis", "null")

@@ -3,6 +3,7 @@
 //! A rule is a pure function from the [`Repository`] to the sentences that say
 //! what breaks it, so every one of them is tested on a repository in memory.
 
+mod conformance;
 #[cfg(test)]
 mod fixture;
 mod floors;
@@ -30,6 +31,7 @@ const RULES: &[(&str, Rule)] = &[
     ("manifests", manifests::broken),
     ("empty shells", shells::broken),
     ("papers", papers::broken),
+    ("conformance", conformance::broken),
 ];
 
 /// Checks every rule, then prints the sizes, which never fail.
