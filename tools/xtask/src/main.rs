@@ -7,6 +7,7 @@
 
 mod conformance;
 mod failure;
+mod fuzz;
 mod prerequisites;
 mod stages;
 mod step;
@@ -33,6 +34,8 @@ usage: cargo xtask COMMAND
                     faults of Redis under load, and what each costs
   consistency [--long] [OPTION...]
                     the history checker: several nodes over one Redis while everything fails
+  fuzz [--minutes N] [--keep] [TARGET...]
+                    fuzzing led by coverage, 20 minutes a target; --keep adds what is new to the corpus
   deny              licences, bans, sources and advisories, with cargo-deny
   help              this text";
 
@@ -56,6 +59,7 @@ fn dispatch(arguments: &[String]) -> Result<(), Failure> {
         "bench" => bench(rest),
         "chaos" => chaos(rest),
         "consistency" => consistency(rest),
+        "fuzz" => fuzz::run(rest),
         "tidy" => alone(command, rest).and_then(|()| tidy::run()),
         "conformance" => alone(command, rest).and_then(|()| conformance::run()),
         "loom" => alone(command, rest).and_then(|()| stages::long_models()),

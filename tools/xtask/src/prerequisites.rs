@@ -20,9 +20,24 @@ const NEEDS: &[Need] = &[Need {
     package: "redis-server",
 }];
 
-/// Makes sure that all of them are there, or says which are not.
+/// libFuzzer is C++; the package brings its library too. Only who fuzzes needs it.
+const FUZZING: &[Need] = &[Need {
+    program: "g++",
+    package: "g++",
+}];
+
+/// Makes sure that all that tests start is there, or says what is not.
 pub(crate) fn install() -> Result<(), Failure> {
-    let missing = missing(NEEDS, is_on_path);
+    install_all(NEEDS)
+}
+
+/// The same for what `fuzz` compiles with.
+pub(crate) fn install_for_fuzzing() -> Result<(), Failure> {
+    install_all(FUZZING)
+}
+
+fn install_all(needs: &[Need]) -> Result<(), Failure> {
+    let missing = missing(needs, is_on_path);
     if missing.is_empty() {
         println!("nothing to install");
         return Ok(());
@@ -78,12 +93,12 @@ impl Machine {
         let wanted = packages.join(", ");
         if !self.has_apt {
             return Err(format!(
-                "the tests need {wanted}, and there is no apt-get to install it with: install it by hand"
+                "{wanted} is needed, and there is no apt-get to install it with: install it by hand"
             ));
         }
         if !self.is_root && !self.has_sudo {
             return Err(format!(
-                "the tests need {wanted}: run this as root, or install sudo, or run `apt-get install {wanted}`"
+                "{wanted} is needed: run this as root, or install sudo, or run `apt-get install {wanted}`"
             ));
         }
         let update = self.apt("update --quiet");

@@ -2,6 +2,8 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::fs::File;
+use std::path::Path;
 use std::process::Command;
 
 use crate::failure::Failure;
@@ -66,6 +68,29 @@ impl Step {
             return Ok(());
         }
         Err(Failure::failed(format!("`{}`: {status}", self.line())))
+    }
+
+    /// Runs it with all that it says in a file.
+    pub(crate) fn run_into(&self, log: &Path) -> Result<(), Failure> {
+        println!("$ {}", self.line());
+        let files = || {
+            let file = File::create(log)?;
+            Ok((file.try_clone()?, file))
+        };
+        let (out, errors) = files().map_err(|error: std::io::Error| {
+            Failure::failed(format!("can't write {}: {error}", log.display()))
+        })?;
+        let mut command = self.command();
+        let status = command.stdout(out).stderr(errors).status();
+        let status = status.map_err(|error| self.lost(&error))?;
+        if status.success() {
+            return Ok(());
+        }
+        Err(Failure::failed(format!(
+            "`{}`: {status}; {} tells more",
+            self.line(),
+            log.display()
+        )))
     }
 
     /// Runs it for what it prints.
@@ -133,5 +158,16 @@ mod tests {
         let text = step.read().expect_err("it exits 3").to_string();
         assert!(text.contains("exit status: 3"), "{text}");
         assert!(text.ends_with("broken"), "{text}");
+    }
+
+    #[test]
+    fn a_step_that_talks_into_a_file_leaves_both_its_streams_there() {
+        let log = env::temp_dir().join(format!("xtask-{}-step.log", std::process::id()));
+        let step = Step::program("sh", "-c").add_arguments(&["echo one; echo two >&2; exit 3"]);
+        let text = step.run_into(&log).expect_err("it exits 3").to_string();
+        let said = std::fs::read_to_string(&log).expect("a log");
+        std::fs::remove_file(&log).expect("a log");
+        assert_eq!(said, "one\ntwo\n");
+        assert!(text.contains("exit status: 3;"), "{text}");
     }
 }
