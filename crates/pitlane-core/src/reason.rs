@@ -88,6 +88,10 @@ reasons! {
     Collapsed = "collapsed",
     /// A fresh entry was found in Redis, where another request or another node had put it.
     Remote = "remote",
+    /// A stale entry was found, and the inner service said that it is still right.
+    Validated = "validated",
+    /// A stale entry was served because the request says that it takes it (max-stale).
+    MaxStale = "max-stale",
     /// The answer was stored.
     Stored = "stored",
 
@@ -114,6 +118,11 @@ reasons! {
     /// A HEAD request found nothing stored; its answer has no body to store.
     HeadMiss = "head-miss",
 
+    /// The response is in more cache groups than are kept, or in one whose name is too long.
+    TooManyGroups = "too-many-groups",
+    /// The inner service answered 304 to the cache's own condition, and meant something else than what is stored.
+    ValidationMismatch = "validation-mismatch",
+
     /// The layer is switched off.
     Disabled = "disabled",
     /// Only GET and HEAD are cached.
@@ -126,6 +135,8 @@ reasons! {
     RequestBody = "request-body",
     /// The request asks for a part of the content.
     Range = "range",
+    /// The request carries If-Match or If-Unmodified-Since, which the inner service alone can judge.
+    Precondition = "precondition",
     /// The request carries an Authorization header.
     Authorization = "authorization",
     /// The request carries a cookie that is not listed as harmless.

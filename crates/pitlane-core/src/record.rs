@@ -50,14 +50,19 @@ impl Record {
     /// A record of one tag whose number alone is known.
     #[must_use]
     pub fn of_id(kind: TagKind, tag: TagId) -> Self {
-        let item = Item {
+        Self::of_ids([(kind, tag)])
+    }
+
+    /// A record of tags whose numbers alone are known.
+    pub fn of_ids(tags: impl IntoIterator<Item = (TagKind, TagId)>) -> Self {
+        let item = |(kind, tag)| Item {
             kind,
             mark: Mark { tag, soft: false },
             name: None,
         };
         Self {
             lsn: None,
-            items: [item].into(),
+            items: tags.into_iter().map(item).collect(),
         }
     }
 

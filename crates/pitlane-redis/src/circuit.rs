@@ -6,7 +6,7 @@ use std::{
 
 use pitlane_core::{Breaker, BreakerRules, BreakerSnapshot, BreakerState, CallOutcome, Permit};
 use tokio::{
-    sync::{Notify, watch},
+    sync::{Notify, futures::Notified, watch},
     time::Instant,
 };
 
@@ -63,6 +63,8 @@ pub(crate) struct Circuit {
     states: watch::Sender<CircuitState>,
     /// Whether somebody was told already that the server doesn't let us in.
     is_told: AtomicBool,
+    /// Tells the calls of each side that are on their way when it opens.
+    opened: [Notify; 2],
     /// Wakes the prober.
     pub(crate) work: Notify,
 }
@@ -89,6 +91,7 @@ impl Circuit {
             random: RandomState::new(),
             states: watch::Sender::new(state),
             is_told: AtomicBool::new(false),
+            opened: [const { Notify::const_new() }; 2],
             work: Notify::new(),
         }
     }
@@ -108,6 +111,15 @@ impl Circuit {
         };
         let read = self.read.pass().ok()?;
         Some(Pass { read, write })
+    }
+
+    /// Waits until a side opens, from this call on.
+    pub(crate) fn opening(&self, side: Side) -> Notified<'_> {
+        let [read, write] = &self.opened;
+        match side {
+            Side::Read => read.notified(),
+            Side::Write => write.notified(),
+        }
     }
 
     /// Counts what became of a call.
@@ -201,6 +213,15 @@ impl Circuit {
             change.is_some()
         });
         if let Some((before, after)) = change {
+            let [read, write] = &self.opened;
+            for (side, before, after) in [
+                (read, before.read, after.read),
+                (write, before.write, after.write),
+            ] {
+                if before == BreakerState::Closed && after != BreakerState::Closed {
+                    side.notify_waiters();
+                }
+            }
             report(Side::Read, before.read, after.read, why);
             report(Side::Write, before.write, after.write, why);
             if after.is_closed() {

@@ -261,6 +261,8 @@ impl Shared {
     where
         F: Future<Output = Result<T, RedisError>>,
     {
+        // From before the circuit is asked, so that no opening is missed.
+        let opening = self.circuit.opening(side);
         let pass = self.circuit.pass(side).ok_or(FailureKind::Open)?;
         // Nothing is sent, so nothing is learned: the circuit belongs to the server, and other
         // connections to it may be well.
@@ -268,7 +270,16 @@ impl Shared {
             return Err(FailureKind::Unreachable.into());
         }
         let slot = self.bounds.slot().ok_or(FailureKind::Overloaded)?;
-        let result = timeout(budget, send()).await;
+        let result = tokio::select! {
+            biased;
+            result = timeout(budget, send()) => result,
+            // Others have found out already what this call would have waited for, and whoever
+            // waits for this one may have begun after the circuit had opened.
+            () = opening => {
+                tracing::debug!(operation = name, "call to Redis given up: the circuit opened");
+                return Err(FailureKind::TimedOut.into());
+            }
+        };
         drop(slot);
         let failure = match result {
             Ok(Ok(answer)) => {

@@ -7,6 +7,7 @@ use fred::{clients::Client, interfaces::LuaInterface};
 use pitlane_core::{BreakerState, Condition, RemoteStore, StoreErrorKind};
 use pitlane_redis::{CircuitBrokenRedis, Database, FailureKind, Side};
 use pitlane_testkit::{Fault, FaultProxy, RedisServer};
+use tokio::time::{Instant, sleep};
 
 use crate::support::{MINUTE, built, closed, patient, soon_closed};
 
@@ -85,6 +86,34 @@ async fn connections_that_are_cut_within_an_answer_are_survived() {
 #[tokio::test]
 async fn garbage_is_survived() {
     check(Fault::Garbage).await;
+}
+
+/// Single-flight may make others wait for a call that began while the circuit was closed.
+#[tokio::test]
+async fn calls_on_their_way_end_when_the_circuit_opens() {
+    const BUDGET: Duration = Duration::from_secs(4);
+    let server = RedisServer::start();
+    let proxy = FaultProxy::start(server.address()).await;
+    let builder = CircuitBrokenRedis::builder(&proxy.url()).unwrap();
+    let redis = builder.budget(BUDGET).build().unwrap();
+    soon_closed(&redis).await;
+    let database = redis.database(0).unwrap();
+    proxy.set(Fault::Blackhole);
+    let early: Vec<_> = (0..3)
+        .map(|_| {
+            let database = database.clone();
+            tokio::spawn(async move { database.get("key").await })
+        })
+        .collect();
+    sleep(BUDGET / 2).await;
+    let began = Instant::now();
+    let late = database.get("key").await.unwrap_err();
+    assert_eq!(late.kind(), StoreErrorKind::TimedOut);
+    assert!(began.elapsed() < BUDGET, "it waited for all of its budget");
+    for early in early {
+        early.await.unwrap().unwrap_err();
+    }
+    assert_ne!(redis.state(Side::Read), BreakerState::Closed);
 }
 
 /// Only this one connection is dead; whoever connects anew is served.

@@ -1,4 +1,5 @@
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderName;
@@ -45,10 +46,11 @@ pub(crate) enum Usable {
         stale_for: u64,
         on_error: bool,
     },
-    /// May be served only when the inner service fails.
-    OnError {
+    /// May be served after validation, and when the inner service fails if `on_error` says so.
+    Stale {
         age: u64,
         stale_for: u64,
+        on_error: bool,
         reason: Reason,
     },
     No(Reason),
@@ -72,7 +74,7 @@ impl Entry {
 
     /// A soft mark ends the lifetime early; the stale windows, which count from its regular end,
     /// stay open for all of it.
-    fn judge_soft(&self, resident: std::time::Duration) -> Usable {
+    fn judge_soft(&self, resident: Duration) -> Usable {
         match self.freshness.judge(resident) {
             Verdict::Fresh { age, .. } => {
                 let age = age.as_secs();
@@ -83,14 +85,13 @@ impl Entry {
                         stale_for: 0,
                         on_error,
                     }
-                } else if on_error {
-                    Usable::OnError {
+                } else {
+                    Usable::Stale {
                         age,
                         stale_for: 0,
+                        on_error,
                         reason: Reason::SoftInvalidated,
                     }
-                } else {
-                    Usable::No(Reason::SoftInvalidated)
                 }
             }
             verdict => from_verdict(verdict),
@@ -122,12 +123,18 @@ fn from_verdict(verdict: Verdict) -> Usable {
             stale_for: stale_for.as_secs(),
             on_error: usable_on_error,
         },
-        Verdict::StaleIfError { age, stale_for } => Usable::OnError {
-            age: age.as_secs(),
-            stale_for: stale_for.as_secs(),
-            reason: Reason::Expired,
-        },
+        Verdict::StaleIfError { age, stale_for } => expired(age, stale_for, true),
+        Verdict::Stale { age, stale_for } => expired(age, stale_for, false),
         _ => Usable::No(Reason::Expired),
+    }
+}
+
+fn expired(age: Duration, stale_for: Duration, on_error: bool) -> Usable {
+    Usable::Stale {
+        age: age.as_secs(),
+        stale_for: stale_for.as_secs(),
+        on_error,
+        reason: Reason::Expired,
     }
 }
 

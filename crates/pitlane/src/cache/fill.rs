@@ -225,7 +225,7 @@ impl Cache {
         let stale = match entry.judge(&self.shared().log, self.shared().clock.now()) {
             Usable::Fresh { .. } => false,
             Usable::WhileRevalidate { .. } => true,
-            Usable::OnError { .. } | Usable::No(_) => return None,
+            Usable::Stale { .. } | Usable::No(_) => return None,
         };
         let bytes = bytes.clone();
         Some(Found {

@@ -36,6 +36,11 @@ pub(super) const SLACK: Duration = Duration::from_millis(2);
 /// Nothing lives longer in Redis: the log remembers invalidations as long.
 const MAX_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
 
+/// Something that can be validated is kept for twice its time, but no shorter than this, and no
+/// longer beyond its time than that.
+const MIN_KEPT: Duration = Duration::from_secs(60);
+const MAX_KEPT: Duration = Duration::from_secs(24 * 3600);
+
 const LOOKUPS: usize = RemoteLookup::ALL.len();
 
 /// How a look into the remote tier ended.
@@ -282,6 +287,18 @@ impl Cache {
         });
     }
 
+    /// Takes an entry out of the remote tier, in the background.
+    pub(crate) fn withdraw(&self, place: &Place) {
+        let Some(remote) = &self.inner.remote else {
+            return;
+        };
+        let store = Arc::clone(&remote.store);
+        let name = remote.name(shared_part(&place.key));
+        self.shared().spawn(async move {
+            let _ = store.delete(&name).await;
+        });
+    }
+
     /// Stores what `encode` makes under the name of `place` for as long as `entry` is of use.
     fn push_with(
         &self,
@@ -305,7 +322,7 @@ impl Cache {
         if !self.shared().log.is_shared(entry.meta.stamp.position()) {
             return;
         }
-        let Some(life) = remote.life(entry.freshness.retention(), place) else {
+        let Some(life) = remote.life(keep(entry), place) else {
             return;
         };
         let (store, compression) = (Arc::clone(&remote.store), remote.compression);
@@ -316,6 +333,17 @@ impl Cache {
                 let _ = store.set(&name, bytes, life, Condition::Always).await;
             }
         });
+    }
+}
+
+/// For how long an entry is of use: what can be validated is so for longer than it can be served.
+fn keep(entry: &Entry) -> Duration {
+    let retention = entry.freshness.retention();
+    match &entry.payload {
+        Payload::Response(response) if response.has_validator() => retention
+            .saturating_mul(2)
+            .clamp(MIN_KEPT, retention.saturating_add(MAX_KEPT)),
+        _ => retention,
     }
 }
 

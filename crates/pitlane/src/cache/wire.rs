@@ -10,10 +10,10 @@ use pitlane_core::{Meta, Position, Stamp, TagSet, Timestamp};
 use pitlane_policy::Freshness;
 
 use super::entry::{Entry, Marker, Payload};
-use crate::response::{StoredResponse, header_value};
+use crate::response::{Ours, StoredResponse, header_value};
 
 /// The format of the head.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 /// An answer has no more fields than a server accepts, and variants no more names than are kept.
 pub(super) const MAX_FIELDS: usize = 1024;
 /// Two nodes' ideas of the server's clock may differ by so much.
@@ -190,8 +190,8 @@ pub(super) fn read(
     };
     let payload = match kind {
         Kind::Response => {
-            let (status, headers) = read_response(head).ok_or(Foreign::Corrupt)?;
-            Payload::Response(StoredResponse::restored(status, headers, body))
+            let (status, ours, headers) = read_response(head).ok_or(Foreign::Corrupt)?;
+            Payload::Response(StoredResponse::restored(status, headers, body, ours))
         }
         _ if head.is_empty() => Payload::Value(body),
         _ => return Err(Foreign::Corrupt),
@@ -240,6 +240,7 @@ fn read_freshness(head: &mut &[u8]) -> Option<Freshness> {
 
 fn write_response(head: &mut Vec<u8>, response: &StoredResponse) {
     head.extend_from_slice(&response.status().as_u16().to_le_bytes());
+    head.push(response.ours().bits());
     for (name, value) in response.own_headers() {
         push(head, name.as_str().as_bytes());
         head.push(u8::from(value.is_sensitive()));
@@ -247,8 +248,10 @@ fn write_response(head: &mut Vec<u8>, response: &StoredResponse) {
     }
 }
 
-fn read_response(mut head: &[u8]) -> Option<(StatusCode, HeaderMap)> {
+fn read_response(mut head: &[u8]) -> Option<(StatusCode, Ours, HeaderMap)> {
     let status = StatusCode::from_u16(u16::from_le_bytes(take(&mut head)?)).ok()?;
+    let [ours] = take(&mut head)?;
+    let ours = Ours::from_bits(ours)?;
     // Two more are set on every hit.
     let mut headers = HeaderMap::with_capacity(16);
     while !head.is_empty() {
@@ -262,7 +265,7 @@ fn read_response(mut head: &[u8]) -> Option<(StatusCode, HeaderMap)> {
         value.set_sensitive(sensitive != 0);
         headers.append(name, value);
     }
-    Some((status, headers))
+    Some((status, ours, headers))
 }
 
 fn read_variants(mut head: &[u8]) -> Option<Box<[HeaderName]>> {

@@ -26,6 +26,10 @@ pub(crate) struct Scan {
     pub(crate) origin: bool,
     pub(crate) conditional: bool,
     pub(crate) directives: bool,
+    /// A part of the content is asked for. GET alone knows parts.
+    pub(crate) range: bool,
+    /// A precondition on what the origin has now (RFC 9111 §4.3.2: none of a cache's business).
+    guarded: bool,
     forwarded: bool,
     body: bool,
     refusal: Option<Reason>,
@@ -49,6 +53,10 @@ pub(crate) fn admit(
     }
     if scan.body || !body_is_empty {
         return Err(Reason::RequestBody);
+    }
+    // The cache of an application speaks for it. Nobody can make it pass requests that way.
+    if scan.guarded && settings.profile == Profile::Rfc {
+        return Err(Reason::Precondition);
     }
     let uri = settings.uri_of(parts);
     if uri.query().is_some_and(overrides_method) {
@@ -104,16 +112,19 @@ fn scan(headers: &HeaderMap, head: bool) -> (Scan, Host<'_>) {
             "cookie" => scan.cookie = true,
             "origin" => scan.origin = true,
             "cache-control" | "pragma" => scan.directives = true,
-            "if-none-match"
-            | "if-modified-since"
-            | "if-match"
-            | "if-unmodified-since"
-            | "if-range" => scan.conditional = true,
+            "if-none-match" | "if-modified-since" | "if-range" => scan.conditional = true,
+            "if-match" | "if-unmodified-since" => {
+                scan.conditional = true;
+                scan.guarded = true;
+            }
             "connection" if names_fields(value) => scan.refusal = Some(Reason::Connection),
             "content-length" => scan.body |= value != HeaderValue::from_static("0"),
             "transfer-encoding" => scan.body = true,
             "upgrade" => scan.refusal = Some(Reason::Upgrade),
-            "range" => scan.refusal = Some(Reason::Range),
+            "range" if !head => {
+                scan.range = true;
+                scan.conditional = true;
+            }
             "x-original-url" | "x-rewrite-url" | "x-original-uri" => {
                 scan.refusal = Some(Reason::UriOverride);
             }

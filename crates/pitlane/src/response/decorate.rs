@@ -5,19 +5,70 @@ use pitlane_policy::ResponseDirectives;
 
 use super::layer::Settings;
 
+/// What [`decorate`] did to a head.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Decorated {
+    #[default]
+    Nothing,
+    /// It added a line to Vary.
+    Vary,
+    /// It added a line to Vary, and Cache-Control.
+    Both,
+    /// It changed fields so that nobody knows what they were.
+    Rewritten,
+}
+
+impl Decorated {
+    pub(crate) const fn bits(self) -> u8 {
+        self as u8
+    }
+
+    pub(crate) const fn from_bits(bits: u8) -> Option<Self> {
+        Some(match bits {
+            0 => Self::Nothing,
+            1 => Self::Vary,
+            2 => Self::Both,
+            3 => Self::Rewritten,
+            _ => return None,
+        })
+    }
+
+    pub(crate) const fn is_rewritten(self) -> bool {
+        matches!(self, Self::Rewritten)
+    }
+
+    /// Takes off again what was added.
+    pub(crate) fn undo(self, headers: &mut HeaderMap) {
+        if matches!(self, Self::Both) {
+            headers.remove(header::CACHE_CONTROL);
+        }
+        if !matches!(self, Self::Vary | Self::Both) {
+            return;
+        }
+        let mut lines: Vec<_> = headers.get_all(header::VARY).iter().cloned().collect();
+        lines.pop();
+        headers.remove(header::VARY);
+        for line in lines {
+            headers.append(header::VARY, line);
+        }
+    }
+}
+
 /// Tells clients what the layer's form promises them. The handler's own words win, except that
 /// one user's answer is never left `public`.
 ///
 /// Only what is stored here is `public` for caches outside: what this one refuses, and what it
 /// has no part in, may be somebody's own.
-pub(crate) fn decorate(settings: &Settings, headers: &mut HeaderMap, stored: bool) {
+pub(crate) fn decorate(settings: &Settings, headers: &mut HeaderMap, stored: bool) -> Decorated {
     if settings.per_user.is_some() {
-        return make_private(headers);
+        make_private(headers);
+        return Decorated::Rewritten;
     }
     let Some(client_ttl) = settings.client_ttl else {
-        return;
+        return Decorated::Nothing;
     };
-    if !headers.contains_key(header::CACHE_CONTROL) {
+    let silent = !headers.contains_key(header::CACHE_CONTROL);
+    if silent {
         let value = if stored {
             public(client_ttl)
         } else {
@@ -29,6 +80,24 @@ pub(crate) fn decorate(settings: &Settings, headers: &mut HeaderMap, stored: boo
         header::VARY,
         HeaderValue::from_static("Cookie, Authorization"),
     );
+    if silent {
+        Decorated::Both
+    } else {
+        Decorated::Vary
+    }
+}
+
+/// Prepares the head of an answer that did not come from the store.
+pub(crate) fn dress(settings: &Settings, headers: &mut HeaderMap, stored: bool) {
+    decorate(settings, headers, stored);
+    strip(settings, headers);
+}
+
+/// Takes off what was meant for this cache, where the operator asked for it.
+pub(crate) fn strip(settings: &Settings, headers: &mut HeaderMap) {
+    for name in &settings.stripped {
+        headers.remove(name);
+    }
 }
 
 fn public(client_ttl: Duration) -> HeaderValue {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{Extensions, HeaderMap, Method, Request, Response, Uri, header};
 use http_body::Body;
 use pitlane_core::{Basis, Digest, Followed, Joined, Outcome, Reason, TagId};
-use pitlane_policy::{RequestFacts, conditional};
+use pitlane_policy::{Profile, RequestDirectives, RequestFacts, conditional};
 use tokio::task::futures::TaskLocalFuture;
 use tower::util::{Oneshot, ServiceExt};
 use tower_service::Service;
@@ -12,16 +12,16 @@ use tower_service::Service;
 use super::{
     admit::Ask,
     body::ResponseBody,
-    decorate::decorate,
     key::{Host, Place, Target},
     layer::Settings,
-    lookup::{Fallback, Found, find, find_remote},
+    lookup::{Found, Stale, find, find_remote, is_never_fresh},
     service::{Reading, heed, serve},
-    settle::{Settling, count, is_failure, tell},
+    settle::{Settling, count, is_failure},
     status::Telling,
     store::{Asked, user_tag},
+    validate,
 };
-use crate::cache::{Budget, Entry, Flown, Lead, Usable, Work, run_in, within};
+use crate::cache::{Budget, Entry, Flown, Lead, Usable, Work, run_in};
 
 /// After this many flights that ended without something usable a request goes alone.
 const MAX_ROUNDS: usize = 4;
@@ -67,7 +67,7 @@ pub(crate) type Scoped<S, Q> = TaskLocalFuture<Arc<Work>, Oneshot<S, Request<Q>>
 pub(crate) async fn fetch<S, Q, R>(
     mut call: Call<S, Q>,
     mut why: Reason,
-    fallback: Option<Fallback>,
+    stale: Option<Stale>,
 ) -> Result<Response<ResponseBody<R>>, S::Error>
 where
     S: Service<Request<Q>, Response = Response<R>> + Clone,
@@ -76,25 +76,33 @@ where
 {
     for _ in 0..MAX_ROUNDS {
         let follower = match call.join() {
-            Joined::Lead(lead) => return call.lead(lead, why, fallback).await,
+            Joined::Lead(lead) => return call.lead(lead, why, stale).await,
             Joined::Follow(follower) => follower,
         };
         match follower.await {
-            Followed::Lead(lead) => return call.lead(lead, why, fallback).await,
+            Followed::Lead(lead) => return call.lead(lead, why, stale).await,
             Followed::Released => break,
             Followed::Landed(Flown::Failed) => {
-                match fallback.and_then(|fallback| fallback.again(&call.settings.cache)) {
+                let fallback = stale.clone();
+                match fallback.and_then(|stale| stale.as_fallback(&call.settings.cache)) {
                     Some(fallback) => return Ok(call.serve_fallback(&fallback)),
                     None => break,
                 }
             }
+            // It was validated for somebody else.
+            Followed::Landed(Flown::Entry(entry)) if is_never_fresh(&entry) => break,
             Followed::Landed(Flown::Entry(entry)) => match call.judge_landed(&entry) {
                 Ok((age, ttl)) => return Ok(call.serve_collapsed(&entry, why, age, ttl)),
-                Err(reason) => why = reason,
+                Err(reason) => {
+                    why = reason;
+                    if reason == Reason::RequestNoCache {
+                        break;
+                    }
+                }
             },
         }
     }
-    call.go_alone(why).await
+    call.alone(why, stale).await
 }
 
 impl<S, Q> Call<S, Q> {
@@ -132,11 +140,18 @@ impl<S, Q> Call<S, Q> {
         if *entry.key != *self.place().key {
             return Err(Reason::VaryMiss);
         }
-        match entry.judge(&cache.shared().log, now) {
-            Usable::Fresh { age, ttl } => Ok((age, ttl.cast_signed())),
-            Usable::WhileRevalidate { age, stale_for, .. } => Ok((age, -stale_for.cast_signed())),
-            Usable::OnError { reason, .. } | Usable::No(reason) => Err(reason),
+        let landed = match entry.judge(&cache.shared().log, now) {
+            Usable::Fresh { age, ttl } => (age, ttl.cast_signed()),
+            Usable::WhileRevalidate { age, stale_for, .. } => (age, -stale_for.cast_signed()),
+            Usable::Stale { reason, .. } | Usable::No(reason) => return Err(reason),
+        };
+        if self.ask.scan.directives && self.settings.profile == Profile::Rfc {
+            let said = RequestDirectives::from_headers(self.request.headers());
+            if !said.accept(&entry.freshness, entry.meta.resident(now)) {
+                return Err(Reason::RequestNoCache);
+            }
         }
+        Ok(landed)
     }
 
     fn reading(&self) -> Reading<'_> {
@@ -198,7 +213,22 @@ impl<S, Q> Call<S, Q> {
         serve(&self.settings, entry, &self.reading(), age, telling)
     }
 
-    fn serve_fallback<R: Body>(&self, fallback: &Fallback) -> Response<ResponseBody<R>> {
+    fn serve_accepted<R: Body>(
+        &self,
+        entry: &Entry,
+        age: u64,
+        stale_for: u64,
+    ) -> Response<ResponseBody<R>> {
+        let detail = Reason::MaxStale;
+        self.count(Outcome::Stale, detail);
+        let telling = Telling::Hit {
+            ttl: -stale_for.cast_signed(),
+            detail,
+        };
+        serve(&self.settings, entry, &self.reading(), age, telling)
+    }
+
+    fn serve_fallback<R: Body>(&self, fallback: &Stale) -> Response<ResponseBody<R>> {
         serve_stale(
             &self.settings,
             self.label.as_deref(),
@@ -211,48 +241,12 @@ impl<S, Q> Call<S, Q> {
         count(&self.settings, self.label.as_deref(), outcome, reason);
     }
 
-    /// Passes a HEAD request on; something stale may stand in for a failure.
-    pub(crate) async fn head<R>(
-        self,
-        fallback: Fallback,
-    ) -> Result<Response<ResponseBody<R>>, S::Error>
-    where
-        S: Service<Request<Q>, Response = Response<R>> + Clone,
-        R: Body,
-    {
-        let why = Reason::HeadMiss;
-        let reading = Reading {
-            head: true,
-            conditional: None,
-        };
-        let answer = within(self.budget, self.inner.oneshot(self.request)).await;
-        let failed = answer
-            .as_ref()
-            .map_or(true, |response| is_failure(response.status()));
-        if let Some(fallback) = Some(fallback)
-            .filter(|_| failed)
-            .and_then(|fallback| fallback.again(&self.settings.cache))
-        {
-            return Ok(serve_stale(
-                &self.settings,
-                self.label.as_deref(),
-                &fallback,
-                &reading,
-            ));
-        }
-        let mut response = answer?;
-        count(&self.settings, self.label.as_deref(), Outcome::Miss, why);
-        decorate(&self.settings, response.headers_mut(), false);
-        tell(&self.settings, response.headers_mut(), why, false, why);
-        Ok(response.map(ResponseBody::passing))
-    }
-
     /// Computes for everybody who waits.
     async fn lead<R>(
         mut self,
         lead: Lead,
         why: Reason,
-        mut fallback: Option<Fallback>,
+        mut stale: Option<Stale>,
     ) -> Result<Response<ResponseBody<R>>, S::Error>
     where
         S: Service<Request<Q>, Response = Response<R>> + Clone,
@@ -271,86 +265,106 @@ impl<S, Q> Call<S, Q> {
             }
             Found::Pass => {
                 lead.release();
-                return self.go_alone(Reason::HitForMiss).await;
+                return self.alone(Reason::HitForMiss, None).await;
             }
-            Found::WhileRevalidate { .. } | Found::Miss { .. } => {}
+            Found::Miss {
+                stale: Some(newer), ..
+            } => stale = Some(newer),
+            Found::WhileRevalidate { .. } | Found::Accepted { .. } | Found::Miss { .. } => {}
         }
         match self.look_remote().await {
             Some(Found::Fresh { entry, age, ttl }) => {
                 lead.land(Flown::Entry(Arc::clone(&entry)));
                 return Ok(self.serve_remote(&entry, age, ttl));
             }
+            Some(Found::Accepted {
+                entry,
+                age,
+                stale_for,
+            }) => {
+                lead.release();
+                return Ok(self.serve_accepted(&entry, age, stale_for));
+            }
             Some(Found::Miss {
-                fallback: stale, ..
-            }) => fallback = fallback.or(stale),
+                stale: Some(there), ..
+            }) => stale = stale.or(Some(there)),
             // Whether it may also stand in for a failure is seen when there is one.
             Some(Found::WhileRevalidate {
                 entry,
                 age,
                 stale_for,
             }) => {
-                fallback = fallback.or(Some(Fallback {
+                stale = stale.or(Some(Stale {
                     entry,
                     age,
                     stale_for,
+                    on_error: true,
                 }));
             }
             _ => {}
         }
-        let settings = Arc::clone(&self.settings);
-        let (work, settling) = self.compute(&lead, why);
-        let answer = work.await;
-        let failed = answer
-            .as_ref()
-            .map_or(true, |response| is_failure(response.status()));
-        if let Some(fallback) = fallback
-            .filter(|_| failed)
-            .and_then(|fallback| fallback.again(&cache))
-        {
-            lead.land(Flown::Failed);
-            // Only GETs are computed.
-            let headers = settling.conditional.as_ref();
-            let reading = Reading {
-                head: false,
-                conditional: headers.map(|headers| (&Method::GET, headers)),
-            };
-            let label = settling.label.as_deref();
-            return Ok(serve_stale(&settings, label, &fallback, &reading));
-        }
-        match answer {
-            Ok(response) => Ok(settling.settle_async(response, Some(lead)).await),
-            Err(error) => {
-                count(
-                    &settings,
-                    settling.label.as_deref(),
-                    Outcome::Miss,
-                    Reason::Failed,
-                );
-                lead.land(Flown::Failed);
-                Err(error)
-            }
-        }
+        let (work, settling) = self.compute(Some(&lead), why, stale.as_ref());
+        finish(work.await, settling, stale, Some(lead)).await
+    }
+
+    /// Computes for this request alone. What is stale is validated, and may stand in for a
+    /// failure.
+    pub(crate) async fn alone<R>(
+        self,
+        why: Reason,
+        stale: Option<Stale>,
+    ) -> Result<Response<ResponseBody<R>>, S::Error>
+    where
+        S: Service<Request<Q>, Response = Response<R>> + Clone,
+        R: Body<Data = Bytes> + Send + 'static,
+        R::Error: Send,
+    {
+        let (work, settling) = match &stale {
+            Some(_) => self.compute(None, why, stale.as_ref()),
+            None => self.pass(why),
+        };
+        finish(work.await, settling, stale, None).await
     }
 
     /// Begins the computation of an entry: notes the position, opens the scope, and hides the
-    /// client's preconditions, so that the answer is a whole one.
-    pub(crate) fn compute<R>(mut self, lead: &Lead, why: Reason) -> (Scoped<S, Q>, Settling)
+    /// client's preconditions, so that the answer is a whole one, or says that what is stale is
+    /// still right.
+    pub(crate) fn compute<R>(
+        mut self,
+        lead: Option<&Lead>,
+        why: Reason,
+        stale: Option<&Stale>,
+    ) -> (Scoped<S, Q>, Settling)
     where
         S: Service<Request<Q>, Response = Response<R>> + Clone,
     {
         let basis = self.settings.cache.basis();
-        lead.rebase(basis);
+        if let Some(lead) = lead {
+            lead.rebase(basis);
+            Led::add(self.request.extensions_mut(), self.place.digest);
+        }
         let conditional = self
             .ask
             .scan
             .conditional
             .then(|| self.request.headers().clone());
         if conditional.is_some() {
-            conditional::strip(self.request.headers_mut());
+            let headers = self.request.headers_mut();
+            conditional::strip(headers);
+            headers.remove(header::RANGE);
         }
         let headers = Some(self.request.headers().clone());
-        Led::add(self.request.extensions_mut(), self.place.digest);
-        self.run(basis, headers, conditional, why)
+        let validating = stale
+            .map(|stale| Arc::clone(&stale.entry))
+            .filter(|entry| validate::ask(entry, self.request.headers_mut()));
+        let (work, settling) = self.run(basis, headers, conditional, why);
+        (
+            work,
+            Settling {
+                validating,
+                ..settling
+            },
+        )
     }
 
     /// Begins a computation that nobody waits for. Its answer is stored too if it may be.
@@ -362,23 +376,7 @@ impl<S, Q> Call<S, Q> {
         self.run(basis, None, None, why)
     }
 
-    async fn go_alone<R>(self, why: Reason) -> Result<Response<ResponseBody<R>>, S::Error>
-    where
-        S: Service<Request<Q>, Response = Response<R>> + Clone,
-        R: Body<Data = Bytes> + Send + 'static,
-        R::Error: Send,
-    {
-        let (work, settling) = self.pass(why);
-        match work.await {
-            Ok(response) => Ok(settling.settle_async(response, None).await),
-            Err(error) => {
-                settling.count(Reason::Failed);
-                Err(error)
-            }
-        }
-    }
-
-    fn run<R>(
+    pub(crate) fn run<R>(
         self,
         basis: Basis,
         headers: Option<HeaderMap>,
@@ -411,6 +409,7 @@ impl<S, Q> Call<S, Q> {
             Settling {
                 asked,
                 conditional,
+                validating: None,
                 why,
                 label: self.label,
                 counted: true,
@@ -419,10 +418,53 @@ impl<S, Q> Call<S, Q> {
     }
 }
 
-fn serve_stale<R: Body>(
+/// Ends a computation: by what may stand in for its failure, or by its answer.
+async fn finish<R, E>(
+    answer: Result<Response<R>, E>,
+    settling: Settling,
+    stale: Option<Stale>,
+    lead: Option<Lead>,
+) -> Result<Response<ResponseBody<R>>, E>
+where
+    R: Body<Data = Bytes> + Send + 'static,
+    R::Error: Send,
+{
+    let failed = answer
+        .as_ref()
+        .map_or(true, |response| is_failure(response.status()));
+    let settings = Arc::clone(&settling.asked.settings);
+    if let Some(fallback) = stale
+        .filter(|_| failed)
+        .and_then(|stale| stale.as_fallback(&settings.cache))
+    {
+        if let Some(lead) = lead {
+            lead.land(Flown::Failed);
+        }
+        // Only GETs are computed.
+        let headers = settling.conditional.as_ref();
+        let reading = Reading {
+            head: false,
+            conditional: headers.map(|headers| (&Method::GET, headers)),
+        };
+        let label = settling.label.as_deref();
+        return Ok(serve_stale(&settings, label, &fallback, &reading));
+    }
+    match answer {
+        Ok(response) => Ok(settling.settle_async(response, lead).await),
+        Err(error) => {
+            settling.count(Reason::Failed);
+            if let Some(lead) = lead {
+                lead.land(Flown::Failed);
+            }
+            Err(error)
+        }
+    }
+}
+
+pub(crate) fn serve_stale<R: Body>(
     settings: &Settings,
     label: Option<&str>,
-    fallback: &Fallback,
+    fallback: &Stale,
     reading: &Reading<'_>,
 ) -> Response<ResponseBody<R>> {
     let detail = Reason::StaleIfError;

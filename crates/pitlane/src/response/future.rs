@@ -1,28 +1,27 @@
 use std::{
     fmt,
     future::Future,
-    mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, request::Parts};
+use http::{HeaderMap, Request, Response};
 use http_body::Body;
-use pitlane_core::{Mark, Position, Reason, Record, TagId, TagKind};
+use pitlane_core::{Position, Reason};
 use tower::util::{Oneshot, ServiceExt};
 use tower_service::Service;
 
 use super::{
     body::ResponseBody,
-    decorate::decorate,
+    decorate::dress,
     fetch::Scoped,
-    key::uri_tag,
     layer::Settings,
+    owing::{Owing, Publishing},
     settle::{Settling, tell},
 };
-use crate::cache::{Budgeted, Cache, within};
+use crate::cache::{Budgeted, within};
 
 type Boxed<S, Q, R> = Pin<
     Box<
@@ -144,19 +143,16 @@ where
             } => {
                 if held.is_none() {
                     if let Some(owing) = owing {
-                        owing.begun = true;
+                        owing.begin();
                     }
                     let answer = ready!(work.poll(cx));
                     if let (Some(owing), Ok(response)) = (owing.as_mut(), &answer) {
-                        // An error answer changes nothing (RFC 9111 §4.4); an error without an
-                        // answer leaves the outcome unknown, and that invalidates.
-                        let status = response.status();
-                        owing.begun = status.is_success() || status.is_redirection();
+                        owing.answered(response.status(), response.headers());
                     }
                     let owing = owing.take();
                     let mut response = answer?;
                     let headers = response.headers_mut();
-                    decorate(settings, headers, false);
+                    dress(settings, headers, false);
                     tell(settings, headers, *reason, false, *reason);
                     let Some(publishing) = owing.and_then(Owing::publish) else {
                         return Poll::Ready(Ok(response.map(ResponseBody::passing)));
@@ -219,61 +215,4 @@ fn tell_position(settings: &Settings, position: Option<Position>, headers: &mut 
 struct Held<R> {
     publishing: Publishing,
     response: Response<R>,
-}
-
-type Publishing = Pin<Box<dyn Future<Output = Option<Position>> + Send>>;
-
-/// An unsafe request's debt: once its handler has begun, its URI is invalidated, whatever
-/// becomes of the request, unless the handler answers with an error.
-pub(crate) struct Owing {
-    cache: Cache,
-    uri: TagId,
-    begun: bool,
-}
-
-impl Owing {
-    /// `None` for a URI that nothing can be stored under.
-    pub(crate) fn of(settings: &Settings, parts: &Parts) -> Option<Self> {
-        let cache = &settings.cache;
-        let uri = uri_tag(cache, settings.uri_of(parts), &parts.headers)?;
-        Some(Self {
-            cache: cache.clone(),
-            uri,
-            begun: false,
-        })
-    }
-}
-
-impl Owing {
-    /// Pays the debt: at once, or by waiting for a log that lies outside the process.
-    fn publish(mut self) -> Option<Publishing> {
-        let uplink = self.cache.shared().uplink.clone()?;
-        if !mem::take(&mut self.begun) {
-            return None;
-        }
-        let record = self.record();
-        Some(Box::pin(async move { uplink.append(record).await }))
-    }
-
-    fn record(&self) -> Record {
-        Record::of_id(TagKind::Uri, self.uri)
-    }
-}
-
-impl Drop for Owing {
-    fn drop(&mut self) {
-        if !self.begun {
-            return;
-        }
-        let shared = self.cache.shared();
-        match &shared.uplink {
-            Some(uplink) => uplink.owe(self.record()),
-            None => {
-                shared.log.append([Mark {
-                    tag: self.uri,
-                    soft: false,
-                }]);
-            }
-        }
-    }
 }

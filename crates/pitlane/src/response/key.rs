@@ -3,7 +3,7 @@ use std::cell::Cell;
 use crate::cache::Cache;
 pub(crate) use crate::cache::Place;
 use http::{HeaderMap, HeaderName, Uri, Version, header};
-use pitlane_core::{Key, Reason, TagId, TagKind};
+use pitlane_core::{Key, Reason, Tag, TagId, TagKind};
 
 /// Bytes of a key.
 pub(crate) type KeyBytes = Vec<u8>;
@@ -84,9 +84,13 @@ pub(crate) struct Target {
 impl Target {
     /// `None` when the host is unusable.
     pub(crate) fn of(uri: &Uri, host: Host<'_>) -> Option<Self> {
-        let mut site = KeyBytes::new();
-        write_site(&mut site, uri, host)?;
+        let site = site_of(uri, host)?;
         Some(Self { site })
+    }
+
+    /// The host in lower case.
+    pub(crate) fn site(&self) -> &[u8] {
+        &self.site
     }
 
     /// The tags that follow from a URI: its cache, itself, every subtree it lies in.
@@ -107,12 +111,25 @@ impl Target {
 
 /// The number of a URI's tag: what an invalidation of all its variants names. `None` when the
 /// host is unusable.
-pub(crate) fn uri_tag(cache: &Cache, uri: &Uri, headers: &HeaderMap) -> Option<TagId> {
+pub(crate) fn uri_tag(cache: &Cache, uri: &Uri, host: Host<'_>) -> Option<TagId> {
     with_buffer(|name| {
-        write_site(name, uri, Host::of(headers))?;
+        write_site(name, uri, host)?;
         write_target(name, uri);
         Some(TagId::of(cache.shared().log.tags(), TagKind::Uri, name))
     })
+}
+
+/// The host of a URI as names have it; `None` when it is unusable.
+pub(crate) fn site_of(uri: &Uri, host: Host<'_>) -> Option<KeyBytes> {
+    let mut site = KeyBytes::new();
+    write_site(&mut site, uri, host)?;
+    Some(site)
+}
+
+/// The name of a cache group, which is one origin's own (RFC 9875 §2.1). No host has a space.
+pub(crate) fn group_tag(site: &[u8], group: &str) -> Tag {
+    let site = String::from_utf8_lossy(site);
+    Tag::of(TagKind::Group, format!("{site} {group}"))
 }
 
 /// The name of an absolute URL, as [`Target`] writes it; `None` when it is none.

@@ -15,6 +15,16 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a refresh in the background may take.
 const REFRESH_TIMEOUT: Duration = Duration::from_secs(60);
 
+const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
+
+/// What tells a cache the names that invalidations use.
+const TAG_FIELDS: [&str; 4] = [
+    "cache-tag",
+    "surrogate-key",
+    "cache-groups",
+    "cache-group-invalidation",
+];
+
 pub(crate) type UserOf = Arc<dyn Fn(&Parts) -> Option<String> + Send + Sync>;
 pub(crate) type UriOf = Arc<dyn for<'a> Fn(&'a Parts) -> Option<&'a http::Uri> + Send + Sync>;
 pub(crate) type LabelOf = Arc<dyn for<'a> Fn(&'a Parts) -> Option<&'a str> + Send + Sync>;
@@ -90,6 +100,11 @@ pub(crate) struct Settings {
     /// For an API: what clients may keep where the handler doesn't say.
     pub(crate) client_ttl: Option<Duration>,
     pub(crate) cache_status: bool,
+    pub(crate) cache_status_key: bool,
+    /// Fields that clients don't see; filled in when the layer is put in its place.
+    pub(crate) stripped: Vec<HeaderName>,
+    pub(crate) targets: Vec<HeaderName>,
+    pub(crate) strip_tags: bool,
     pub(crate) hit_for_miss: Duration,
     pub(crate) patience: Duration,
     pub(crate) refresh_timeout: Duration,
@@ -153,6 +168,10 @@ impl<Form> CacheLayer<Form> {
             tags: None,
             client_ttl: None,
             cache_status: true,
+            cache_status_key: false,
+            stripped: Vec::new(),
+            targets: Vec::new(),
+            strip_tags: false,
             hit_for_miss: HIT_FOR_MISS,
             patience: PATIENCE,
             refresh_timeout: REFRESH_TIMEOUT,
@@ -176,7 +195,12 @@ impl<Form> CacheLayer<Form> {
         if own.stale_if_error.is_some() {
             rules = rules.stale_if_error(own.stale_if_error);
         }
-        self.settings.rules = rules;
+        self.settings.targets = if profile == Profile::Rfc {
+            vec![CDN_CACHE_CONTROL]
+        } else {
+            Vec::new()
+        };
+        self.settings.rules = rules.targets(self.settings.targets.clone());
         self
     }
 
@@ -297,6 +321,39 @@ impl<Form> CacheLayer<Form> {
         self
     }
 
+    /// The longest that anything stale is served, whoever asks for it: the response, the
+    /// configuration or the client.
+    pub fn max_stale(mut self, cap: Duration) -> Self {
+        self.settings.rules = self.settings.rules.max_stale(cap);
+        self
+    }
+
+    /// The response fields that speak to this cache in particular (RFC 9213), most important
+    /// first: the first that is there and well-formed counts instead of Cache-Control and
+    /// Expires. In [`Profile::Rfc`] that is `CDN-Cache-Control` unless said otherwise; an
+    /// application's own cache heeds none.
+    pub fn targets(mut self, fields: impl IntoIterator<Item = HeaderName>) -> Self {
+        self.settings.targets = fields.into_iter().collect();
+        let targets = self.settings.targets.clone();
+        self.settings.rules = self.settings.rules.targets(targets);
+        self
+    }
+
+    /// Takes the fields off answers that are meant for this cache: `Cache-Tag`, `Surrogate-Key`,
+    /// `Cache-Groups`, `Cache-Group-Invalidation` and the targeted ones. Caches nearer to the
+    /// client don't learn of them then.
+    pub const fn strip_tags(mut self) -> Self {
+        self.settings.strip_tags = true;
+        self
+    }
+
+    /// Adds the request's host and target to Cache-Status, as `key`. It shows clients how the
+    /// cache understands their requests, so it is for debugging.
+    pub const fn cache_status_key(mut self) -> Self {
+        self.settings.cache_status_key = true;
+        self
+    }
+
     /// Leaves out the Cache-Status header, which is on every answer by default.
     pub const fn without_cache_status(mut self) -> Self {
         self.settings.cache_status = false;
@@ -345,7 +402,12 @@ impl<S, Form> Layer<S> for CacheLayer<Form> {
     type Service = ResponseCache<S>;
 
     fn layer(&self, inner: S) -> ResponseCache<S> {
-        ResponseCache::new(inner, Arc::new(self.settings.clone()))
+        let mut settings = self.settings.clone();
+        if settings.strip_tags {
+            settings.stripped = TAG_FIELDS.map(HeaderName::from_static).into();
+            settings.stripped.extend_from_slice(&settings.targets);
+        }
+        ResponseCache::new(inner, Arc::new(settings))
     }
 }
 

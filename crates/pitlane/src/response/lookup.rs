@@ -21,30 +21,44 @@ pub(crate) enum Found {
         age: u64,
         stale_for: u64,
     },
-    /// Nothing to serve; something to fall back on when the inner service fails.
-    Miss {
-        why: Reason,
-        fallback: Option<Fallback>,
+    /// Serve it, because the client says that it takes it stale.
+    Accepted {
+        entry: Arc<Entry>,
+        age: u64,
+        stale_for: u64,
     },
+    /// Nothing to serve; something stale to validate, or to fall back on when the inner service
+    /// fails.
+    Miss { why: Reason, stale: Option<Stale> },
     /// Ask the inner service without waiting for anybody.
     Pass,
 }
 
-/// A stale entry that may be served instead of an error.
+/// An entry that has to be validated before it is served.
 #[derive(Clone, Debug)]
-pub(crate) struct Fallback {
+pub(crate) struct Stale {
     pub(crate) entry: Arc<Entry>,
     pub(crate) age: u64,
     pub(crate) stale_for: u64,
+    /// It may be served as it is when the inner service fails.
+    pub(crate) on_error: bool,
 }
 
-impl Fallback {
-    /// The same once more at this moment: while the inner service was tried, its window may have
-    /// closed, and it may have been invalidated.
-    pub(crate) fn again(self, cache: &Cache) -> Option<Self> {
+impl Stale {
+    /// The entry as what may be served instead of an error at this moment: while the inner
+    /// service was tried, its window may have closed, and it may have been invalidated.
+    pub(crate) fn as_fallback(self, cache: &Cache) -> Option<Self> {
+        if !self.on_error {
+            return None;
+        }
         let shared = cache.shared();
         match self.entry.judge(&shared.log, shared.clock.now()) {
-            Usable::OnError { age, stale_for, .. }
+            Usable::Stale {
+                age,
+                stale_for,
+                on_error: true,
+                ..
+            }
             | Usable::WhileRevalidate {
                 age,
                 stale_for,
@@ -57,6 +71,17 @@ impl Fallback {
             _ => None,
         }
     }
+
+    /// Whether it is validated before each use, so that nobody else's validation counts.
+    pub(crate) fn is_never_fresh(&self) -> bool {
+        is_never_fresh(&self.entry)
+    }
+}
+
+/// Whether an entry can be served to nobody but who has validated it.
+pub(crate) fn is_never_fresh(entry: &Entry) -> bool {
+    let freshness = &entry.freshness;
+    freshness.lifetime() <= freshness.initial_age() && freshness.stale_while_revalidate().is_zero()
 }
 
 /// Looks for a request's entry by the key without variants. The place returned is the variant's,
@@ -109,10 +134,7 @@ pub(crate) async fn find_remote(
 }
 
 fn judge(cache: &Cache, slot: Option<Slot>, key: &[u8], now: Timestamp, none: Reason) -> Found {
-    let miss = |why| Found::Miss {
-        why,
-        fallback: None,
-    };
+    let miss = |why| Found::Miss { why, stale: None };
     let entry = match slot {
         // The digest led here; the full key decides.
         Some(Slot::Entry(entry)) if *entry.key == *key => entry,
@@ -131,21 +153,20 @@ fn judge(cache: &Cache, slot: Option<Slot>, key: &[u8], now: Timestamp, none: Re
             age,
             stale_for,
         },
-        Usable::OnError {
+        Usable::Stale {
             age,
             stale_for,
+            on_error,
             reason,
-        } => {
-            let fallback = Some(Fallback {
+        } => Found::Miss {
+            why: reason,
+            stale: Some(Stale {
                 entry,
                 age,
                 stale_for,
-            });
-            Found::Miss {
-                why: reason,
-                fallback,
-            }
-        }
+                on_error,
+            }),
+        },
         Usable::No(why) => miss(why),
     }
 }

@@ -5,10 +5,13 @@ mod body;
 mod decorate;
 mod fetch;
 mod future;
+mod head;
 mod hint;
 mod key;
 mod layer;
 mod lookup;
+mod owing;
+mod ranges;
 mod recording;
 mod refresh;
 mod service;
@@ -16,6 +19,7 @@ mod settle;
 mod status;
 mod store;
 mod stored;
+mod validate;
 
 pub use body::ResponseBody;
 pub use future::ResponseFuture;
@@ -26,4 +30,4 @@ pub use layer::{
 pub use service::ResponseCache;
 
 pub(crate) use key::{key_of_url, name_of_url};
-pub(crate) use stored::{StoredResponse, header_value};
+pub(crate) use stored::{Ours, StoredResponse, header_value};

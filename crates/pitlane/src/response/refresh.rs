@@ -9,7 +9,7 @@ use tower_service::Service;
 use super::{
     body::ResponseBody,
     fetch::Call,
-    lookup::{Found, find},
+    lookup::{Found, Stale, find},
     settle::is_failure,
 };
 use crate::cache::{Flown, Lead};
@@ -58,15 +58,29 @@ impl<S, Q> Call<S, Q> {
         let now = cache.shared().clock.now();
         let (found, variant) = find(&cache, &self.place.key, self.request.headers(), now);
         self.variant = variant;
-        if let Found::Fresh { entry, .. } = found {
-            lead.land(Flown::Entry(entry));
-            return Ok(Response::new(ResponseBody::full(Bytes::new())));
-        }
+        let stale = match found {
+            Found::Fresh { entry, .. } => {
+                lead.land(Flown::Entry(entry));
+                return Ok(Response::new(ResponseBody::full(Bytes::new())));
+            }
+            Found::WhileRevalidate {
+                entry,
+                age,
+                stale_for,
+            } => Some(Stale {
+                entry,
+                age,
+                stale_for,
+                on_error: false,
+            }),
+            Found::Miss { stale, .. } => stale,
+            _ => None,
+        };
         if let Some(Found::Fresh { entry, .. }) = self.look_remote().await {
             lead.land(Flown::Entry(entry));
             return Ok(Response::new(ResponseBody::full(Bytes::new())));
         }
-        let (work, settling) = self.compute(&lead, Reason::Expired);
+        let (work, settling) = self.compute(Some(&lead), Reason::Expired, stale.as_ref());
         let response = work.await?;
         if is_failure(response.status()) {
             lead.land(Flown::Failed);

@@ -14,13 +14,14 @@ use tower_service::Service;
 use super::{
     admit::{Ask, admit},
     body::ResponseBody,
+    decorate::strip,
     fetch::{Call, Led, fetch},
-    future::{Owing, ResponseFuture},
-    key::{Place, with_buffer},
+    future::ResponseFuture,
+    key::{Host, Place, with_buffer},
     layer::Settings,
-    lookup::{Found, find, response_of},
-    settle::tell,
-    status::{Telling, outcome},
+    lookup::{Found, Stale, find, response_of},
+    owing::Owing,
+    status::{Telling, add_key, key_parameter, outcome},
     stored::Serve,
 };
 use crate::cache::{Entry, Scope, within};
@@ -60,6 +61,29 @@ where
 
     fn call(&mut self, request: Request<Q>) -> Self::Future {
         let (parts, body) = request.into_parts();
+        if self.settings.cache_status_key {
+            let key = key_parameter(self.settings.uri_of(&parts), Host::of(&parts.headers));
+            let answer = self.answer(parts, body);
+            return ResponseFuture::boxed(async move {
+                let mut response = answer.await?;
+                add_key(response.headers_mut(), key);
+                Ok(response)
+            });
+        }
+        self.answer(parts, body)
+    }
+}
+
+impl<S: Clone> ResponseCache<S> {
+    fn answer<Q, R>(&self, parts: Parts, body: Q) -> ResponseFuture<S, Q, R>
+    where
+        S: Service<Request<Q>, Response = Response<R>> + Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Send + 'static,
+        Q: Body + Send + 'static,
+        R: Body<Data = Bytes> + Send + 'static,
+        R::Error: Send,
+    {
         if !self.settings.enabled {
             return self.bypass(Reason::Disabled, parts, body);
         }
@@ -76,9 +100,7 @@ where
             },
         )
     }
-}
 
-impl<S: Clone> ResponseCache<S> {
     fn bypass<Q, R>(&self, reason: Reason, parts: Parts, body: Q) -> ResponseFuture<S, Q, R>
     where
         S: Service<Request<Q>, Response = Response<R>>,
@@ -152,22 +174,38 @@ impl<S: Clone> ResponseCache<S> {
                 }
                 ResponseFuture::ready(response)
             }
+            Found::Accepted {
+                entry,
+                age,
+                stale_for,
+            } => {
+                let detail = Reason::MaxStale;
+                let telling = Telling::Hit {
+                    ttl: -stale_for.cast_signed(),
+                    detail,
+                };
+                settings.count(&parts, Outcome::Stale, detail);
+                ResponseFuture::ready(serve(settings, &entry, &ask.reading(&parts), age, telling))
+            }
             Found::Miss {
-                fallback: Some(fallback),
-                ..
-            } if ask.scan.head => {
+                stale: Some(stale), ..
+            } if ask.scan.head || ask.scan.range => {
                 let call = self.call_inner(ask, key, variant, parts, body);
-                ResponseFuture::boxed(call.head(fallback))
+                ResponseFuture::boxed(call.pass_by(stale))
             }
             // A HEAD answer has no body to store, and a GET in its place might cost more than
             // the client asked for.
             Found::Miss { .. } | Found::Pass if ask.scan.head => {
                 self.bypass(Reason::HeadMiss, parts, body)
             }
+            // A part isn't stored, and may be all that the client can take.
+            Found::Miss { .. } | Found::Pass if ask.scan.range => {
+                self.bypass(Reason::Range, parts, body)
+            }
             Found::Pass
             | Found::Miss {
                 why: Reason::RequestNoCache,
-                ..
+                stale: None,
             } => {
                 let why = match found {
                     Found::Miss { why, .. } => why,
@@ -175,9 +213,17 @@ impl<S: Clone> ResponseCache<S> {
                 };
                 ResponseFuture::pass(self.call_inner(ask, key, variant, parts, body).pass(why))
             }
-            Found::Miss { why, fallback } => {
+            // Somebody else's validation is no use to this request.
+            Found::Miss {
+                why,
+                stale: Some(stale),
+            } if why == Reason::RequestNoCache || stale.is_never_fresh() => {
                 let call = self.call_inner(ask, key, variant, parts, body);
-                ResponseFuture::boxed(fetch(call, why, fallback))
+                ResponseFuture::boxed(call.alone(why, Some(stale)))
+            }
+            Found::Miss { why, stale } => {
+                let call = self.call_inner(ask, key, variant, parts, body);
+                ResponseFuture::boxed(fetch(call, why, stale))
             }
         }
     }
@@ -273,25 +319,48 @@ pub(crate) fn heed(
         if said.no_store {
             return Err(Reason::RequestNoStore);
         }
-        match found {
-            Found::Fresh { entry, .. } | Found::WhileRevalidate { entry, .. }
-                if !said.accept(&entry.freshness, entry.meta.resident(now)) =>
-            {
-                Found::Miss {
-                    why: Reason::RequestNoCache,
-                    fallback: None,
-                }
-            }
-            found => found,
-        }
+        accept(&said, found, now)
     } else {
         found
     };
-    let usable = matches!(found, Found::Fresh { .. } | Found::WhileRevalidate { .. });
+    let usable = matches!(
+        found,
+        Found::Fresh { .. } | Found::WhileRevalidate { .. } | Found::Accepted { .. }
+    );
     if said.only_if_cached && !usable {
         Err(Reason::OnlyIfCached)
     } else {
         Ok(found)
+    }
+}
+
+/// Judges what was found by what the client is content with (RFC 9111 §5.2.1).
+fn accept(said: &RequestDirectives, found: Found, now: pitlane_core::Timestamp) -> Found {
+    let accepts = |entry: &Entry| said.accept(&entry.freshness, entry.meta.resident(now));
+    match found {
+        Found::Fresh { entry, age, .. } | Found::WhileRevalidate { entry, age, .. }
+            if !accepts(&entry) =>
+        {
+            Found::Miss {
+                why: Reason::RequestNoCache,
+                stale: Some(Stale {
+                    entry,
+                    age,
+                    stale_for: 0,
+                    on_error: false,
+                }),
+            }
+        }
+        // Nobody knows for how long what was invalidated softly has been stale.
+        Found::Miss {
+            why: Reason::Expired,
+            stale: Some(stale),
+        } if said.max_stale.is_some() && accepts(&stale.entry) => Found::Accepted {
+            entry: stale.entry,
+            age: stale.age,
+            stale_for: stale.stale_for,
+        },
+        found => found,
     }
 }
 
@@ -329,17 +398,21 @@ pub(crate) fn serve<R: Body>(
         age,
         telling: settings.cache_status.then_some(telling),
     };
-    response_of(entry).map_or_else(
+    let mut response = response_of(entry).map_or_else(
         || Response::new(ResponseBody::full(Bytes::new())),
         |response| response.serve(&serve),
-    )
+    );
+    strip(settings, response.headers_mut());
+    response
 }
 
 fn gateway_timeout<R: Body>(settings: &Settings) -> Response<ResponseBody<R>> {
     let mut response = Response::new(ResponseBody::full(Bytes::new()));
     *response.status_mut() = StatusCode::GATEWAY_TIMEOUT;
-    let why = Reason::OnlyIfCached;
-    tell(settings, response.headers_mut(), why, false, why);
+    if settings.cache_status {
+        let detail = Reason::OnlyIfCached;
+        Telling::Made { detail }.write(response.headers_mut());
+    }
     response
 }
 

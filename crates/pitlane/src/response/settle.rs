@@ -10,7 +10,7 @@ use pitlane_core::{Outcome, Reason};
 
 use super::{
     body::ResponseBody,
-    decorate::decorate,
+    decorate::dress,
     layer::Settings,
     lookup::response_of,
     recording::Recording,
@@ -18,7 +18,7 @@ use super::{
     status::{Telling, outcome},
     store::{Asked, Committed},
 };
-use crate::cache::{Flown, Lead, Scope};
+use crate::cache::{Entry, Flown, Lead, Scope};
 
 /// What is left to do when the inner service has answered.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub(crate) struct Settling {
     pub(crate) asked: Asked,
     /// Preconditions of the client that the inner service did not see.
     pub(crate) conditional: Option<HeaderMap>,
+    /// What the inner service was asked to confirm.
+    pub(crate) validating: Option<Arc<Entry>>,
     pub(crate) why: Reason,
     pub(crate) label: Option<Box<str>>,
     /// Whether it answers a request: a refresh doesn't.
@@ -67,7 +69,7 @@ impl Settling {
 
     /// Decides from the answer's head whether it is stored, and sends it on its way.
     pub(crate) fn settle<R>(
-        self,
+        mut self,
         cx: &mut Context<'_>,
         response: Response<R>,
         lead: Option<Lead>,
@@ -79,18 +81,37 @@ impl Settling {
         let why = self.why;
         let settings = Arc::clone(&self.asked.settings);
         let (mut parts, body) = response.into_parts();
+        let validated = self.validating.take();
+        if parts.status == StatusCode::NOT_MODIFIED
+            && let Some(entry) = &validated
+        {
+            return self.confirmed(parts, entry, lead);
+        }
         let outer = Scope::current();
         if outer.is_open() {
             self.asked.pass_on(&parts, &outer);
         }
         let exact = body.size_hint().exact();
-        let judged = self.asked.judge(&parts, body.is_end_stream(), exact);
+        let judged = if validated.is_some() && parts.status.is_server_error() {
+            // What could not be validated may still stand in for the next failure.
+            Err(Reason::Failed)
+        } else {
+            self.asked.judge(&parts, body.is_end_stream(), exact)
+        };
+        // What nobody else can use is nothing to wait for.
+        let lead = match &judged {
+            Ok(judged) if judged.is_never_fresh() => {
+                lead.map(Lead::release);
+                None
+            }
+            _ => lead,
+        };
         self.count(judged.as_ref().err().copied().unwrap_or(why));
         let drafted = match judged {
             Ok(judged) => Ok(self.asked.draft(&parts, judged, lead)),
             Err(reason) => Err(reason_to_pass(&self.asked, &parts, lead, reason)),
         };
-        decorate(&settings, &mut parts.headers, drafted.is_ok());
+        dress(&settings, &mut parts.headers, drafted.is_ok());
         let draft = match drafted {
             Ok(draft) => draft,
             Err(reason) => {
@@ -118,7 +139,7 @@ impl Settling {
 /// Lets everybody who waits go, because the answer can't be stored. Others need not wait for
 /// this key for a while. A failure says nothing about the next answer, and must not push out what
 /// may be served instead of it.
-fn reason_to_pass(
+pub(crate) fn reason_to_pass(
     asked: &Asked,
     parts: &http::response::Parts,
     lead: Option<Lead>,
@@ -148,6 +169,7 @@ fn complete<R: Body>(
         why,
         stored,
         detail,
+        status: preconditions.map(|_| parts.status),
     };
     if let Some(headers) = preconditions {
         let reading = Reading {
@@ -184,6 +206,7 @@ pub(crate) fn tell(
             why,
             stored,
             detail,
+            status: None,
         }
         .write(headers);
     }

@@ -1,9 +1,14 @@
 use std::sync::LazyLock;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use pitlane_core::{Outcome, Reason};
 
+use super::key::{Host, site_of};
+
 pub(crate) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+
+/// A longer key isn't told.
+const MAX_KEY: usize = 1024;
 
 /// Writes short header values without formatting machinery.
 #[derive(Debug)]
@@ -47,7 +52,13 @@ pub(crate) enum Telling {
         why: Reason,
         stored: bool,
         detail: Reason,
+        /// The inner service's status, where the client may get another one.
+        status: Option<StatusCode>,
     },
+    /// Made here: nothing was stored, and nobody was asked.
+    Made { detail: Reason },
+    /// From the cache, after the inner service had confirmed it.
+    Validated { why: Reason },
     /// From somebody else's request to the inner service.
     Collapsed { why: Reason, ttl: i64 },
 }
@@ -66,7 +77,7 @@ impl Telling {
             // What has just become stale has been so for zero seconds.
             Self::Hit { detail, .. } => matches!(detail, Reason::Fresh),
             Self::Collapsed { ttl, .. } => ttl > 0,
-            Self::Forward { .. } => true,
+            Self::Forward { .. } | Self::Validated { .. } | Self::Made { .. } => true,
         }
     }
 
@@ -76,11 +87,13 @@ impl Telling {
                 why,
                 stored: false,
                 detail,
+                status: None,
             } if why == detail => BYPASSES.get(why as usize).cloned(),
             Self::Forward {
                 why: Reason::HitForMiss,
                 stored: false,
                 detail,
+                status: None,
             } => PASSES.get(detail as usize).cloned(),
             _ => self.compose(),
         }
@@ -98,13 +111,28 @@ impl Telling {
                 why,
                 stored,
                 detail,
+                status,
             } => {
                 text.push("pitlane; fwd=");
                 text.push(forward(why));
+                if let Some(status) = status {
+                    text.push("; fwd-status=");
+                    text.push(status.as_str());
+                }
                 if stored {
                     text.push("; stored");
                 }
                 push_detail(&mut text, detail);
+            }
+            Self::Made { detail } => {
+                text.push("pitlane");
+                push_detail(&mut text, detail);
+            }
+            Self::Validated { why } => {
+                text.push("pitlane; fwd=");
+                text.push(forward(why));
+                text.push("; fwd-status=304; stored");
+                push_detail(&mut text, Reason::Validated);
             }
             Self::Collapsed { why, ttl } => {
                 text.push("pitlane; fwd=");
@@ -115,6 +143,34 @@ impl Telling {
             }
         }
         text.value()
+    }
+}
+
+/// What a request is stored under, as a parameter of Cache-Status; `None` where it can't be told.
+pub(crate) fn key_parameter(uri: &Uri, host: Host<'_>) -> Option<String> {
+    let mut text = site_of(uri, host)?;
+    text.extend_from_slice(uri.path_and_query()?.as_str().as_bytes());
+    let text = String::from_utf8(text).ok()?;
+    let plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    let escaped = text.replace('\\', "\\\\").replace('"', "\\\"");
+    (plain && text.len() <= MAX_KEY).then(|| format!("; key=\"{escaped}\""))
+}
+
+/// Adds it to this cache's own member, which is the last.
+pub(crate) fn add_key(headers: &mut HeaderMap, key: Option<String>) {
+    let Some(key) = key else { return };
+    let mut members: Vec<_> = headers.get_all(CACHE_STATUS).iter().cloned().collect();
+    let Some(own) = members.last_mut() else {
+        return;
+    };
+    let value = [own.as_bytes(), key.as_bytes()].concat();
+    let Ok(value) = HeaderValue::from_bytes(&value) else {
+        return;
+    };
+    *own = value;
+    headers.remove(CACHE_STATUS);
+    for member in members {
+        headers.append(CACHE_STATUS, member);
     }
 }
 
@@ -155,7 +211,7 @@ const fn forward(why: Reason) -> &'static str {
         | Reason::Incarnation
         | Reason::Horizon => "uri-miss",
         Reason::VaryMiss => "vary-miss",
-        Reason::Expired | Reason::SoftInvalidated => "stale",
+        Reason::Expired | Reason::SoftInvalidated | Reason::ValidationMismatch => "stale",
         Reason::Method | Reason::MethodOverride => "method",
         Reason::RequestNoCache | Reason::RequestNoStore | Reason::OnlyIfCached => "request",
         _ => "bypass",
@@ -182,7 +238,8 @@ pub(crate) const fn outcome(why: Reason) -> Outcome {
         | Reason::Incarnation
         | Reason::Horizon
         | Reason::HitForMiss
-        | Reason::RequestNoCache => Outcome::Miss,
+        | Reason::RequestNoCache
+        | Reason::ValidationMismatch => Outcome::Miss,
         _ => Outcome::Bypass,
     }
 }
@@ -213,14 +270,32 @@ mod tests {
             why,
             stored: true,
             detail: why,
+            status: None,
         };
         check(miss, "pitlane; fwd=uri-miss; stored; detail=uri-miss");
         let refused = Telling::Forward {
             why,
             stored: false,
             detail: Reason::SetCookie,
+            status: None,
         };
         check(refused, "pitlane; fwd=uri-miss; detail=set-cookie");
+        let seen = Telling::Forward {
+            why,
+            stored: true,
+            detail: why,
+            status: Some(StatusCode::OK),
+        };
+        let told = "pitlane; fwd=uri-miss; fwd-status=200; stored; detail=uri-miss";
+        check(seen, told);
+        let detail = Reason::OnlyIfCached;
+        check(Telling::Made { detail }, "pitlane; detail=only-if-cached");
+        check(
+            Telling::Validated {
+                why: Reason::Expired,
+            },
+            "pitlane; fwd=stale; fwd-status=304; stored; detail=validated",
+        );
         check(
             Telling::Collapsed {
                 why: Reason::Expired,
@@ -249,6 +324,7 @@ mod tests {
                 why: detail,
                 stored: false,
                 detail,
+                status: None,
             };
             assert_eq!(bypass.value(), bypass.compose());
             let why = Reason::HitForMiss;
@@ -256,12 +332,14 @@ mod tests {
                 why,
                 stored: false,
                 detail,
+                status: None,
             };
             assert_eq!(pass.value(), pass.compose());
             let telling = Telling::Forward {
                 why: detail,
                 stored: true,
                 detail,
+                status: Some(StatusCode::NOT_FOUND),
             };
             assert!(
                 telling

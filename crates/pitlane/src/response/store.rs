@@ -3,13 +3,16 @@ use std::{sync::Arc, time::Duration};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, response};
 use pitlane_core::{Gathered, Meta, Reason, Stamp, Tag, TagSet, Timestamp};
-use pitlane_policy::{Freshness, Refusal, RequestFacts, Rules, Vary, hop, may_store};
+use pitlane_policy::{
+    Freshness, Profile, Refusal, RequestFacts, Rules, Vary, groups, hop, may_store,
+};
 
 use super::{
     CacheHint,
-    decorate::decorate,
-    key::{Host, Place, Target},
+    decorate::{Decorated, decorate},
+    key::{Host, Place, Target, group_tag},
     layer::Settings,
+    lookup::response_of,
     stored::StoredResponse,
 };
 use crate::cache::{Entry, Flown, Lead, Marker, MarkerKind, Payload, Scope, Slot, Work};
@@ -45,6 +48,7 @@ pub(crate) struct Draft {
     judged: Judged,
     status: StatusCode,
     headers: HeaderMap,
+    decorated: Decorated,
     names: Vec<Tag>,
     lead: Option<Lead>,
 }
@@ -121,11 +125,15 @@ impl Asked {
             at,
         )
         .map_err(reason_of)?;
+        let freshness = self.with_delay(freshness, &head.headers, received);
         if self.conditional && head.status != StatusCode::OK {
             return Err(Reason::Status);
         }
         if is_event_stream(&head.headers) {
             return Err(Reason::EventStream);
+        }
+        if groups::of(&head.headers).is_err() {
+            return Err(Reason::TooManyGroups);
         }
         let declared = declared_length(&head.headers).or(exact);
         if declared.is_some_and(|length| length > self.settings.cache.tier().max_body()) {
@@ -146,6 +154,22 @@ impl Asked {
         })
     }
 
+    /// RFC 9111 §4.2.3: an Age was right when the answer was made, which took up to as long as the
+    /// request. An application's own handlers are no caches, and what is slow to make is not old.
+    fn with_delay(
+        &self,
+        freshness: Freshness,
+        headers: &HeaderMap,
+        received: Timestamp,
+    ) -> Freshness {
+        let age = pitlane_policy::age::parse(headers);
+        let Some(age) = age.filter(|_| self.settings.profile == Profile::Rfc) else {
+            return freshness;
+        };
+        let age = age.saturating_add(received.since(self.began));
+        freshness.with_initial_age(freshness.initial_age().max(age))
+    }
+
     /// Prepares what is stored once the body is complete.
     pub(crate) fn draft(
         self,
@@ -156,7 +180,12 @@ impl Asked {
         let mut headers = head.headers.clone();
         hop::strip(&mut headers);
         headers.remove(header::AGE);
-        decorate(&self.settings, &mut headers, true);
+        if self.settings.profile == Profile::Rfc && !headers.contains_key(header::DATE) {
+            // RFC 9110 §6.6.1. Within an application the server writes one on every answer.
+            let received = judged.received.as_system_time();
+            headers.insert(header::DATE, pitlane_policy::date::format(received));
+        }
+        let decorated = decorate(&self.settings, &mut headers, true);
         let names = self.names(head);
         Box::new(Draft {
             names,
@@ -164,6 +193,7 @@ impl Asked {
             judged,
             status: head.status,
             headers,
+            decorated,
             lead,
         })
     }
@@ -217,11 +247,39 @@ impl Asked {
         if let Some(user) = &self.user {
             names.push(user_tag(user));
         }
+        if let (Some(target), Ok(groups)) = (self.target(), groups::of(&head.headers)) {
+            let tag = |group: &String| group_tag(target.site(), group);
+            names.extend(groups.iter().map(tag));
+        }
         names.extend(listed_tags(&head.headers, "cache-tag", |c| c == ','));
         names.extend(listed_tags(&head.headers, "surrogate-key", |c| {
             c.is_ascii_whitespace()
         }));
         names
+    }
+
+    /// What is stored is not right any more, though nobody knows what is: it has to be validated.
+    pub(crate) fn withdraw(&self, entry: &Entry) {
+        let cache = &self.settings.cache;
+        let place = Place::new(cache, entry.key.to_vec());
+        cache.withdraw(&place);
+        let Some(response) = response_of(entry).filter(|response| response.has_validator()) else {
+            return;
+        };
+        let stale = Entry {
+            key: entry.key.clone(),
+            meta: Meta {
+                stored_at: entry.meta.stored_at,
+                cost: entry.meta.cost,
+                tags: entry.meta.tags.clone(),
+                stamp: Stamp::new(entry.meta.stamp.basis()),
+            },
+            freshness: Freshness::new(Duration::ZERO).without_stale(),
+            payload: Payload::Response(response.clone()),
+        };
+        cache
+            .tier()
+            .insert(place.digest, Slot::Entry(Arc::new(stale)));
     }
 
     /// Lets requests for this key pass each other for a while.
@@ -275,6 +333,13 @@ fn listed_tags(
     tags.filter(|tag| !tag.is_empty()).map(Tag::from).collect()
 }
 
+impl Judged {
+    /// Whether the answer can be served to nobody but who has validated it.
+    pub(crate) fn is_never_fresh(&self) -> bool {
+        self.freshness.retention().is_zero()
+    }
+}
+
 impl Draft {
     pub(crate) const fn dependencies(&self) -> &Arc<Work> {
         &self.asked.dependencies
@@ -322,7 +387,13 @@ impl Draft {
         let judged = self.judged;
         let place = judged.place;
         let tags = TagSet::new(&shared.log, names, &implied);
-        let response = StoredResponse::new(self.status, self.headers, body, settings.cache_status);
+        let response = StoredResponse::new(
+            self.status,
+            self.headers,
+            body,
+            settings.cache_status,
+            self.decorated,
+        );
         let entry = Arc::new(Entry {
             key: place.key.as_slice().into(),
             meta: Meta {

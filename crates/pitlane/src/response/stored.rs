@@ -5,28 +5,70 @@ use pitlane_policy::conditional::{self, Precondition};
 
 use super::{
     body::ResponseBody,
+    decorate::Decorated,
+    ranges,
     status::{CACHE_STATUS, Telling, seconds},
 };
 
 /// A response as the memory tier holds it: ready to serve, with room in its headers for the two
 /// that differ from hit to hit.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct StoredResponse {
     status: StatusCode,
     headers: HeaderMap,
     body: Bytes,
     /// A cache nearer to the origin has told its part already.
     told_before: bool,
+    ours: Ours,
+}
+
+/// What of a stored head is not the inner service's own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ours {
+    /// The layer made the entity tag.
+    pub(crate) etag: bool,
+    pub(crate) decorated: Decorated,
+}
+
+impl Ours {
+    const ETAG: u8 = 1;
+
+    /// As one byte, for other nodes.
+    pub(crate) const fn bits(self) -> u8 {
+        let etag = if self.etag { Self::ETAG } else { 0 };
+        etag | self.decorated.bits() << 1
+    }
+
+    /// `None` for bits that mean nothing.
+    pub(crate) const fn from_bits(bits: u8) -> Option<Self> {
+        match Decorated::from_bits(bits >> 1) {
+            Some(decorated) => Some(Self {
+                etag: bits & Self::ETAG != 0,
+                decorated,
+            }),
+            None => None,
+        }
+    }
 }
 
 impl StoredResponse {
     /// Prepares a complete response for storing. `headers` are the end-to-end ones.
-    pub(crate) fn new(status: StatusCode, mut headers: HeaderMap, body: Bytes, tell: bool) -> Self {
+    pub(crate) fn new(
+        status: StatusCode,
+        mut headers: HeaderMap,
+        body: Bytes,
+        tell: bool,
+        decorated: Decorated,
+    ) -> Self {
         for value in headers.values_mut() {
             // A value from a connection is a slice of its read buffer, and would keep all of it.
             *value = owned(value);
         }
-        if !headers.contains_key(header::ETAG) && !body.is_empty() {
+        let ours = Ours {
+            etag: !headers.contains_key(header::ETAG) && !body.is_empty(),
+            decorated,
+        };
+        if ours.etag {
             headers.insert(header::ETAG, entity_tag(&headers, &body));
         }
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
@@ -41,11 +83,17 @@ impl StoredResponse {
             headers,
             body,
             told_before,
+            ours,
         }
     }
 
     /// A response as it came back from the remote tier: it was prepared once already.
-    pub(crate) fn restored(status: StatusCode, mut headers: HeaderMap, body: Bytes) -> Self {
+    pub(crate) fn restored(
+        status: StatusCode,
+        mut headers: HeaderMap,
+        body: Bytes,
+        ours: Ours,
+    ) -> Self {
         let told_before = headers.contains_key(&CACHE_STATUS);
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
         headers.insert(header::AGE, HeaderValue::from_static("0"));
@@ -54,6 +102,7 @@ impl StoredResponse {
             headers,
             body,
             told_before,
+            ours,
         }
     }
 
@@ -71,14 +120,44 @@ impl StoredResponse {
         })
     }
 
+    pub(crate) const fn ours(&self) -> Ours {
+        self.ours
+    }
+
+    /// Whether the inner service can be asked if this is still right. An entity tag that the
+    /// layer made means nothing to it.
+    pub(crate) fn has_validator(&self) -> bool {
+        !self.ours.decorated.is_rewritten()
+            && (self.headers.contains_key(header::ETAG) && !self.ours.etag
+                || self.headers.contains_key(header::LAST_MODIFIED))
+    }
+
+    /// The head as the inner service gave it.
+    pub(crate) fn given_head(&self) -> HeaderMap {
+        let mut headers = self.headers.clone();
+        headers.remove(header::AGE);
+        headers.remove(header::CONTENT_LENGTH);
+        if !self.told_before {
+            headers.remove(CACHE_STATUS);
+        }
+        if self.ours.etag {
+            headers.remove(header::ETAG);
+        }
+        self.ours.decorated.undo(&mut headers);
+        headers
+    }
+
     /// The answer to a request from this entry.
     pub(crate) fn serve<R: Body>(&self, ask: &Serve<'_>) -> Response<ResponseBody<R>> {
         let mut headers = None;
         let mut status = self.status;
         let mut full = !ask.head;
-        if let Some((method, request)) = ask.conditional.filter(|_| self.status == StatusCode::OK) {
+        let mut part = None;
+        if let Some((method, request)) = ask.conditional.filter(|_| self.status.is_success()) {
             let etag = self.headers.get(header::ETAG);
+            // RFC 9111 §4.3.2: where nothing says when it changed, what counts is when it was made.
             let modified = self.headers.get(header::LAST_MODIFIED);
+            let modified = modified.or_else(|| self.headers.get(header::DATE));
             match conditional::evaluate(method, request, etag, modified) {
                 Precondition::NotModified => {
                     status = StatusCode::NOT_MODIFIED;
@@ -89,6 +168,14 @@ impl StoredResponse {
                     status = StatusCode::PRECONDITION_FAILED;
                     full = false;
                     headers = Some(HeaderMap::new());
+                }
+                _ if full
+                    && self.status == StatusCode::OK
+                    && request.contains_key(header::RANGE) =>
+                {
+                    let mut whole = self.headers.clone();
+                    part = ranges::cut(request, &mut whole, &self.body);
+                    headers = Some(whole);
                 }
                 _ => {}
             }
@@ -102,10 +189,13 @@ impl StoredResponse {
                 replace(&mut headers, &CACHE_STATUS, value);
             }
         }
-        let body = if full {
-            self.body.clone()
-        } else {
-            Bytes::new()
+        let body = match part {
+            Some((partial, content)) => {
+                status = partial;
+                content
+            }
+            None if full => self.body.clone(),
+            None => Bytes::new(),
         };
         let mut response = Response::new(ResponseBody::full(body));
         *response.status_mut() = status;

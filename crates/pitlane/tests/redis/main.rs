@@ -7,4 +7,5 @@ mod faults;
 mod nodes;
 mod pages;
 mod places;
+mod validation;
 mod values;

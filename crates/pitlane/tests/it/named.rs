@@ -1,0 +1,144 @@
+//! What the answer to a write names beside its own URI.
+
+use http::{Method, StatusCode};
+use pitlane::{Profile, ResponseCacheLayer};
+use pitlane_testkit::Origin;
+use tower::Layer;
+
+use crate::drive::{ask, bench, get};
+
+/// Writes to `/form` and says what of `/a`, `/b` (group "g" of this origin) and `/form` ended.
+async fn check(status: u16, answer: &'static [(&'static str, &'static str)], ended: [bool; 3]) {
+    let origin = Origin::new(move |request, call| async move {
+        if request.method() != Method::GET {
+            let mut reply = Origin::reply(answer, "");
+            *reply.status_mut() = StatusCode::from_u16(status).unwrap();
+            return reply;
+        }
+        let mut headers = vec![("cache-control", "max-age=60")];
+        if request.uri().path() == "/b" {
+            headers.push(("cache-groups", "\"f\", \"g\";x=1"));
+        }
+        Origin::reply(&headers, call.to_string())
+    });
+    let bench = bench();
+    let layer: ResponseCacheLayer = bench.layer.profile(Profile::Rfc);
+    let service = layer.layer(origin);
+    let paths = ["/a", "/b", "/form"];
+    for path in paths {
+        get(&service, path).await;
+    }
+    ask(&service, Method::POST, "/form", &[]).await;
+    let mut seen = [false; 3];
+    for (path, seen) in paths.iter().zip(&mut seen) {
+        *seen = get(&service, path).await.detail() != "fresh";
+    }
+    assert_eq!(seen, ended, "{status} {answer:?}");
+}
+
+#[tokio::test]
+async fn a_write_ends_the_uris_of_its_origin_that_its_answer_names() {
+    check(303, &[("location", "/a")], [true, false, true]).await;
+    check(
+        201,
+        &[("location", "http://site.test/a")],
+        [true, false, true],
+    )
+    .await;
+    check(200, &[("content-location", "b")], [false, true, true]).await;
+    check(
+        201,
+        &[("location", "/a"), ("content-location", "/b")],
+        [true; 3],
+    )
+    .await;
+    check(201, &[("location", "a#top")], [true, false, true]).await;
+}
+
+#[tokio::test]
+async fn another_origins_uris_are_no_business_of_an_answers() {
+    check(
+        201,
+        &[("location", "http://other.test/a")],
+        [false, false, true],
+    )
+    .await;
+    check(
+        201,
+        &[("location", "//site.test:81/a")],
+        [false, false, true],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn an_error_ends_nothing() {
+    check(404, &[("location", "/a")], [false; 3]).await;
+    check(500, &[("cache-group-invalidation", "\"g\"")], [false; 3]).await;
+}
+
+#[tokio::test]
+async fn a_group_ends_as_a_whole_and_nothing_else_of_its_members() {
+    check(
+        200,
+        &[("cache-group-invalidation", "\"g\"")],
+        [false, true, true],
+    )
+    .await;
+    check(
+        200,
+        &[("cache-group-invalidation", "\"f\", \"h\"")],
+        [false, true, true],
+    )
+    .await;
+    check(
+        200,
+        &[("cache-group-invalidation", "\"h\"")],
+        [false, false, true],
+    )
+    .await;
+    // No list of strings.
+    check(
+        200,
+        &[("cache-group-invalidation", "\"g\", (")],
+        [false, false, true],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_group_is_one_origins_own() {
+    let origin = Origin::new(|request, call| async move {
+        if request.method() != Method::GET {
+            return Origin::reply(&[("cache-group-invalidation", "\"g\"")], "");
+        }
+        let headers = &[("cache-control", "max-age=60"), ("cache-groups", "\"g\"")];
+        Origin::reply(headers, call.to_string())
+    });
+    let bench = bench();
+    let service = bench.layer.layer(origin);
+    get(&service, "/a").await;
+    let elsewhere = http::Request::builder()
+        .method(Method::POST)
+        .uri("http://other.test/form")
+        .body(http_body_util::Empty::new())
+        .unwrap();
+    crate::drive::try_send(service.clone(), elsewhere)
+        .await
+        .unwrap();
+    assert_eq!(get(&service, "/a").await.detail(), "fresh");
+    ask(&service, Method::POST, "/form", &[]).await;
+    assert_eq!(get(&service, "/a").await.detail(), "invalidated");
+}
+
+#[tokio::test]
+async fn a_method_that_nobody_knows_may_have_changed_something() {
+    let origin = Origin::counting(&[("cache-control", "max-age=60")]);
+    let service = bench().layer.layer(origin);
+    get(&service, "/").await;
+    let odd = Method::from_bytes(b"FROB").unwrap();
+    ask(&service, odd, "/", &[]).await;
+    assert_eq!(get(&service, "/").await.detail(), "invalidated");
+    ask(&service, Method::OPTIONS, "/", &[]).await;
+    assert_eq!(get(&service, "/").await.detail(), "fresh");
+}
