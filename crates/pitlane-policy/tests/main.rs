@@ -9,6 +9,7 @@ mod freshness;
 mod groups;
 mod hop;
 mod lifetimes;
+mod oracle;
 mod post;
 mod properties;
 mod range;
