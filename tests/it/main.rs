@@ -40,5 +40,7 @@ mod followers;
 mod keys;
 mod naive;
 mod powers;
+mod revalidation;
 mod runner;
+mod scenarios;
 mod sequences;

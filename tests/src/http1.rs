@@ -2,7 +2,6 @@
 
 use std::{io, net::SocketAddr};
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
@@ -14,23 +13,43 @@ use crate::{Ask, Heard, Payload};
 type Reader = BufReader<TcpStream>;
 
 pub(crate) async fn send(address: SocketAddr, ask: &Ask) -> io::Result<Heard> {
+    match exchange(address, &bytes_of(ask)).await? {
+        (heard, false) => Ok(heard),
+        (_, true) => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
+/// Sends bytes on a connection of their own and reads one answer, and whether it broke off.
+pub(crate) async fn exchange(address: SocketAddr, bytes: &[u8]) -> io::Result<(Heard, bool)> {
     let mut stream = TcpStream::connect(address).await?;
-    stream.write_all(&bytes_of(ask)).await?;
+    stream.write_all(bytes).await?;
     let mut reader = BufReader::new(stream);
-    let status = status(&line(&mut reader).await?)?;
-    let headers = headers(&mut reader).await?;
-    let bodiless =
-        ask.method == "HEAD" || matches!(status.as_u16(), 204 | 304) || status.is_informational();
-    let body = if bodiless {
-        Bytes::new()
-    } else {
-        body(&mut reader, &headers).await?.into()
+    let (status, headers) = loop {
+        let status = status(&line(&mut reader).await?)?;
+        let headers = headers(&mut reader).await?;
+        // An interim answer comes before the one that counts.
+        if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
+            break (status, headers);
+        }
     };
-    Ok(Heard {
+    let bodiless = bytes.starts_with(b"HEAD ") || matches!(status.as_u16(), 101 | 204 | 304);
+    let mut body = Vec::new();
+    let cut = if bodiless {
+        false
+    } else {
+        match read_body(&mut reader, &headers, &mut body).await {
+            Ok(()) => false,
+            Err(error) if is_end(&error) => true,
+            Err(error) => return Err(error),
+        }
+    };
+    let body = body.into();
+    let heard = Heard {
         status,
         headers,
         body,
-    })
+    };
+    Ok((heard, cut))
 }
 
 fn bytes_of(ask: &Ask) -> Vec<u8> {
@@ -93,30 +112,38 @@ async fn headers(reader: &mut Reader) -> io::Result<HeaderMap> {
     }
 }
 
-async fn body(reader: &mut Reader, headers: &HeaderMap) -> io::Result<Vec<u8>> {
-    let mut body = Vec::new();
+/// Whether a message just ended, in an orderly way or not.
+fn is_end(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), UnexpectedEof | ConnectionReset)
+}
+
+/// Reads a body to its end. What came before it broke off is there all the same.
+async fn read_body(reader: &mut Reader, headers: &HeaderMap, body: &mut Vec<u8>) -> io::Result<()> {
     if headers.contains_key("transfer-encoding") {
         loop {
             let size = usize::from_str_radix(&line(reader).await?, 16).map_err(invalid)?;
-            let start = body.len();
-            body.resize(start + size, 0);
-            reader
-                .read_exact(body.get_mut(start..).unwrap_or_default())
-                .await?;
+            read_part(reader, size, body).await?;
             line(reader).await?;
             if size == 0 {
-                return Ok(body);
+                return Ok(());
             }
         }
     }
     let Some(length) = headers.get("content-length") else {
-        reader.read_to_end(&mut body).await?;
-        return Ok(body);
+        reader.read_to_end(body).await?;
+        return Ok(());
     };
     let length = length.to_str().map_err(invalid)?;
-    body.resize(length.parse().map_err(invalid)?, 0);
-    reader.read_exact(&mut body).await?;
-    Ok(body)
+    read_part(reader, length.parse().map_err(invalid)?, body).await
+}
+
+async fn read_part(reader: &mut Reader, size: usize, body: &mut Vec<u8>) -> io::Result<()> {
+    let limit = u64::try_from(size).map_err(invalid)?;
+    match reader.take(limit).read_to_end(body).await? {
+        read if read < size => Err(io::ErrorKind::UnexpectedEof.into()),
+        _ => Ok(()),
+    }
 }
 
 fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {

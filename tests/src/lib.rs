@@ -68,3 +68,15 @@ pub async fn send(protocol: Protocol, address: SocketAddr, ask: &Ask) -> io::Res
         .await
         .map_err(|_| io::ErrorKind::TimedOut)?
 }
+
+/// Sends bytes as they are on a connection of their own and waits for one HTTP/1.1 answer; also
+/// says whether it broke off, and then its body is what came before.
+///
+/// # Errors
+///
+/// When there is no answer at all: the server closed the connection.
+pub async fn exchange(address: SocketAddr, bytes: &[u8]) -> io::Result<(Heard, bool)> {
+    tokio::time::timeout(PATIENCE, http1::exchange(address, bytes))
+        .await
+        .map_err(|_| io::ErrorKind::TimedOut)?
+}
