@@ -1,6 +1,22 @@
 //! Cache groups (RFC 9875): responses that are invalidated together.
 //!
 //! Groups hold within one origin (scheme, host and port); that is the caller's to see to.
+//!
+//! # Example
+//!
+//! ```
+//! use http::{HeaderMap, HeaderValue};
+//! use pitlane_policy::groups;
+//!
+//! let mut page = HeaderMap::new();
+//! page.insert("cache-groups", HeaderValue::from_static("\"prices\", \"news\""));
+//! let mut written = HeaderMap::new();
+//! written.insert("cache-group-invalidation", HeaderValue::from_static("\"prices\""));
+//!
+//! let ended = groups::invalidated(&written);
+//! assert!(groups::of(&page)?.iter().any(|group| ended.contains(group)));
+//! # Ok::<_, groups::TooManyGroups>(())
+//! ```
 
 use crate::structured;
 use http::{HeaderMap, HeaderName};

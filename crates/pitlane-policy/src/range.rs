@@ -1,4 +1,19 @@
 //! Parts of a complete stored response (RFC 9110 §14).
+//!
+//! # Example
+//!
+//! ```
+//! use http::{HeaderMap, HeaderValue, header::RANGE};
+//! use pitlane_policy::range::{self, Part, Selection};
+//!
+//! let mut request = HeaderMap::new();
+//! request.insert(RANGE, HeaderValue::from_static("bytes=-4"));
+//!
+//! let part = Part { first: 6, last: 9 };
+//! let selection = range::select(&request, &HeaderMap::new(), 10);
+//! assert_eq!(selection, Selection::Parts(vec![part]));
+//! assert_eq!(range::content_range(part, 10), "bytes 6-9/10");
+//! ```
 
 use crate::entity_tag::EntityTag;
 use crate::{date, syntax};

@@ -1,4 +1,24 @@
 //! Validation of what is stored, and what a newer response changes of it (RFC 9111 §3.2, §4.3).
+//!
+//! # Example
+//!
+//! ```
+//! use http::{HeaderMap, HeaderValue, header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH}};
+//! use pitlane_policy::update;
+//!
+//! let mut stored = HeaderMap::new();
+//! stored.insert(ETAG, HeaderValue::from_static("\"v1\""));
+//!
+//! let mut request = HeaderMap::new();
+//! assert!(update::conditions(&stored, &mut request));
+//! assert_eq!(request[IF_NONE_MATCH], "\"v1\"");
+//!
+//! let mut not_modified = stored.clone();
+//! not_modified.insert(CACHE_CONTROL, HeaderValue::from_static("max-age=60"));
+//! assert!(update::confirms(&stored, &not_modified));
+//! update::freshen(&mut stored, &not_modified);
+//! assert_eq!(stored[CACHE_CONTROL], "max-age=60");
+//! ```
 
 use crate::entity_tag::EntityTag;
 use crate::{date, hop, syntax};

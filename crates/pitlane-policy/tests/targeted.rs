@@ -1,10 +1,10 @@
-use crate::{application, check_lifetime, headers, rfc, seconds, store};
-use http::HeaderName;
+use crate::{application, check_lifetime, headers, received, rfc, seconds, store};
 use http::header::CDN_CACHE_CONTROL;
+use http::{HeaderName, StatusCode};
 use pitlane_policy::Refusal::{
     self, ExpiredOnArrival, NeedsValidation, NoFreshness, NoStore, Private,
 };
-use pitlane_policy::{ResponseDirectives, Rules};
+use pitlane_policy::{RequestFacts, ResponseDirectives, Rules, may_store};
 use std::time::Duration;
 
 fn own() -> HeaderName {
@@ -289,6 +289,46 @@ fn of_equal_keys_the_strictest_counts() {
     assert!(!read("must-understand, must-understand=x").overrides_no_store());
     let revalidate = read("must-revalidate, must-revalidate=?0");
     assert!(revalidate.must_revalidate && !revalidate.permits_authorized());
+}
+
+#[test]
+fn what_cache_control_permits_does_not_count_beside_a_target() {
+    let authorized = RequestFacts {
+        authorized: true,
+        ..RequestFacts::default()
+    };
+    for (response, facts, expected) in [
+        (
+            "cdn-cache-control: max-age=60\ncache-control: public",
+            authorized,
+            Err(Refusal::Authorization),
+        ),
+        (
+            "cdn-cache-control: max-age=60, public\ncache-control: private",
+            authorized,
+            Ok(()),
+        ),
+        (
+            "cdn-cache-control: max-age=60\ncache-control: public\nset-cookie: a=b",
+            RequestFacts::default(),
+            Err(Refusal::SetCookie),
+        ),
+        (
+            "cdn-cache-control: max-age=60, public\nset-cookie: a=b",
+            RequestFacts::default(),
+            Ok(()),
+        ),
+    ] {
+        let stored = may_store(
+            &plain(),
+            &facts,
+            StatusCode::OK,
+            &headers(response),
+            false,
+            received(),
+        );
+        assert_eq!(stored.map(drop), expected, "RFC 9213 2.2: {response}");
+    }
 }
 
 #[test]
