@@ -115,3 +115,23 @@ fn two_digit_years_reach_no_further_than_fifty_years_ahead() {
         date::parse(&late)
     );
 }
+
+#[test]
+fn dates_are_written_in_the_preferred_format_within_its_years() {
+    let first = SystemTime::UNIX_EPOCH;
+    for (time, text) in [
+        (first + seconds(EXAMPLE), "Sun, 06 Nov 1994 08:49:37 GMT"),
+        (first, "Thu, 01 Jan 1970 00:00:00 GMT"),
+        (first - seconds(1), "Thu, 01 Jan 1970 00:00:00 GMT"),
+        (
+            first + seconds(253_402_300_799),
+            "Fri, 31 Dec 9999 23:59:59 GMT",
+        ),
+        (
+            first + seconds(253_402_300_800),
+            "Fri, 31 Dec 9999 23:59:59 GMT",
+        ),
+    ] {
+        assert_eq!(date::format(time), text, "RFC 9110 5.6.7");
+    }
+}
