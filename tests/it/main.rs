@@ -16,6 +16,8 @@
 //! | 28 (keys and tags) | `keys` |
 //! | 32 (powers of an anonymous client) | `powers` |
 //! | 33 (slow and gone clients) | `followers` |
+//! | 23 and 24 where parts are cut from an entry and entries are validated; HEAD, writes, groups, targeted fields and Cache-Status that lie | `tests/scenarios/attacks.toml` |
+//! | 17, 18 and 21 where entries are validated; a flood of `only-if-cached` | `revalidation` |
 //!
 //! Not here yet, because what they attack is not here yet:
 //!
@@ -23,7 +25,6 @@
 //! | --- | --- |
 //! | 1, consumed by a trusted proxy | `trusted_proxy` |
 //! | 6, parameters ignored or allowed | `query_ignore`, `query_allow` |
-//! | 23, ranges cut from an entry | ranges served from the cache |
 //! | 34 | the gRPC layer |
 //! | 35, a placeholder replaced on a hit | `replace_on_hit` |
 //!

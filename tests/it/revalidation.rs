@@ -154,7 +154,7 @@ async fn a_flood_of_variants_is_validated_no_more_than_it_is_kept() {
         async move {
             let tag = format!("{:?}", lang.as_ref().unwrap().to_str().unwrap());
             let mut headers = vec![("cache-control", "max-age=60"), ("etag", tag.as_str())];
-            headers.extend((0..32).map(|n| ("vary", NAMES[n])));
+            headers.extend(NAMES.map(|name| ("vary", name)));
             let body = if known.is_some() {
                 String::new()
             } else {
@@ -182,8 +182,4 @@ async fn a_flood_of_variants_is_validated_no_more_than_it_is_kept() {
 }
 
 /// Fields that an answer may depend on, besides the one that it does depend on.
-const NAMES: [&str; 32] = [
-    "x-lang", "x-1", "x-2", "x-3", "x-4", "x-5", "x-6", "x-7", "x-8", "x-9", "x-10", "x-11",
-    "x-12", "x-13", "x-14", "x-15", "x-16", "x-17", "x-18", "x-19", "x-20", "x-21", "x-22", "x-23",
-    "x-24", "x-25", "x-26", "x-27", "x-28", "x-29", "x-30", "x-31",
-];
+const NAMES: [&str; 8] = ["x-lang", "x-1", "x-2", "x-3", "x-4", "x-5", "x-6", "x-7"];

@@ -2,6 +2,7 @@
 //!
 //! What it does between those functions is only to keep, to look up and to forward.
 
+mod decide;
 mod model;
 mod reply;
 

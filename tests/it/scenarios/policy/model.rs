@@ -1,12 +1,13 @@
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use http::{HeaderMap, Method, StatusCode, Uri, header};
 use pitlane_policy::{
-    Freshness, Profile, RequestDirectives, RequestFacts, Rules, Vary, Verdict, conditional, groups,
-    hop, may_store, may_store_post, selecting_value, update,
+    Freshness, Profile, RequestDirectives, RequestFacts, Rules, Vary, conditional, groups, hop,
+    may_store, may_store_post, selecting_value, update,
 };
 
 use super::{
+    decide::{Last, Use, decide, rules},
     neighbour,
     reply::{Stored, Told, forwarded, from_store, only_if_cached},
 };
@@ -51,61 +52,12 @@ pub(super) struct Cache {
     now: SystemTime,
 }
 
-/// What may be done with an entry for one request.
-enum Use {
-    AsItIs(Told),
-    /// And refreshed.
-    Meanwhile(Told),
-    /// Only if the origin says so.
-    Validated(Last),
-}
-
-/// How an entry that has to be validated is spoken of.
-struct Last {
-    /// Why it isn't used as it is, as in Cache-Status.
-    why: &'static str,
-    /// What is told of it where the origin fails, if it may be used then.
-    told: Option<Told>,
-}
-
-impl Last {
-    const fn none(why: &'static str) -> Self {
-        Self { why, told: None }
-    }
-}
-
 impl Cache {
     pub(super) fn new(profile: Profile, settings: &Settings, origin: Script) -> Self {
-        let mut rules = Rules::new(profile);
-        if let Some(span) = settings.ttl {
-            rules = rules.ttl(span.0);
-        }
-        if let Some(span) = settings.stale_while_revalidate {
-            rules = rules.stale_while_revalidate(span.0);
-        }
-        if let Some(span) = settings.stale_if_error {
-            rules = rules.stale_if_error(span.0);
-        }
-        if let Some(span) = settings.max_stale {
-            rules = rules.max_stale(span.0);
-        }
-        if !settings.targets.is_empty() {
-            rules = rules.targets(settings.targets.iter().map(|target| name(target)));
-        }
-        if !settings.status.is_empty() {
-            let status = |code: &u16| StatusCode::from_u16(*code).expect("a status");
-            rules = rules.statuses(settings.status.iter().map(status));
-        }
-        if settings.store_redirects {
-            rules = rules.store_redirects(true);
-        }
-        if settings.store_empty {
-            rules = rules.store_empty(true);
-        }
         Self {
             profile,
             settings: settings.clone(),
-            rules,
+            rules: rules(profile, settings),
             origin,
             entries: Vec::new(),
             now: SystemTime::UNIX_EPOCH,
@@ -134,7 +86,7 @@ impl Cache {
             return self.pass(&request, "request", "request-no-store");
         }
         let found = self.find(&request);
-        let decided = found.map(|at| (at, self.decide(at, &said)));
+        let decided = found.and_then(|at| Some((at, self.decide(self.entries.get(at)?, &said))));
         match decided {
             Some((at, Use::AsItIs(told))) => self.serve(at, &request, &told),
             Some((at, Use::Meanwhile(told))) => {
@@ -192,44 +144,13 @@ impl Cache {
         fits(true).or_else(|| fits(false))
     }
 
-    fn decide(&self, at: usize, said: &RequestDirectives) -> Use {
-        let Some(entry) = self.entries.get(at) else {
+    fn decide(&self, entry: &Entry, said: &RequestDirectives) -> Use {
+        if entry.outdated {
             return Use::Validated(Last::none("stale"));
-        };
+        }
         let resident = self.now.duration_since(entry.since).unwrap_or_default();
         let heeds = self.profile == Profile::Rfc;
-        // A wish that a stale answer fits, too, isn't one against the origin's own windows.
-        let wishes = said.no_cache || said.max_age.is_some() || said.min_fresh.is_some();
-        let accepted = said.accept(&entry.freshness, resident);
-        let told = |ttl: i64, detail| Told::Hit { ttl, detail };
-        let seconds = |span: Duration| i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
-        match entry.freshness.judge(resident) {
-            _ if entry.outdated => Use::Validated(Last::none("stale")),
-            Verdict::Fresh { ttl, .. } if !heeds || accepted => {
-                Use::AsItIs(told(seconds(ttl), "fresh"))
-            }
-            Verdict::Fresh { .. } => Use::Validated(Last::none("request")),
-            Verdict::StaleWhileRevalidate { stale_for, .. } if !heeds || !wishes => {
-                Use::Meanwhile(told(-seconds(stale_for), "stale-while-revalidate"))
-            }
-            Verdict::StaleWhileRevalidate { stale_for, .. }
-            | Verdict::StaleIfError { stale_for, .. }
-            | Verdict::Stale { stale_for, .. }
-                if heeds && accepted =>
-            {
-                Use::AsItIs(told(-seconds(stale_for), "max-stale"))
-            }
-            Verdict::StaleIfError { stale_for, .. }
-            | Verdict::StaleWhileRevalidate {
-                stale_for,
-                usable_on_error: true,
-                ..
-            } => Use::Validated(Last {
-                why: "stale",
-                told: Some(told(-seconds(stale_for), "stale-if-error")),
-            }),
-            _ => Use::Validated(Last::none("stale")),
-        }
+        decide(&entry.freshness, resident, said, heeds)
     }
 
     fn serve(&self, at: usize, request: &Request, told: &Told) -> Came {
