@@ -19,6 +19,7 @@ pub(crate) fn run(bytes: &[u8]) {
     for line in input::values(knobs.text()) {
         only_what_is_written_so_is_read(&line);
         agrees_with_httpdate(&line);
+        letter_case_is_nothing(&line);
         a_two_digit_year_ends_in_fifty_years(&line, instant);
     }
 }
@@ -40,6 +41,21 @@ fn every_format_is_read_back(instant: SystemTime) {
             "{text}"
         );
     }
+    // A leap second is the end of the second before it, since a cache rounds down.
+    let leap = written.imf.replacen(":59 GMT", ":60 GMT", 1);
+    assert_eq!(
+        date::parse(&value(leap.as_bytes())),
+        Some(instant),
+        "{leap}"
+    );
+}
+
+/// RFC 9111 §4.2.
+fn letter_case_is_nothing(line: &HeaderValue) {
+    let upper = value(&line.as_bytes().to_ascii_uppercase());
+    let lower = value(&line.as_bytes().to_ascii_lowercase());
+    let [read, upper, lower] = [line, &upper, &lower].map(date::parse);
+    assert_eq!((upper, lower), (read, read), "{line:?} in other letters");
 }
 
 /// An instant in each of the formats of RFC 9110 §5.6.7.

@@ -3,7 +3,9 @@
 mod stored;
 
 use crate::input::{self, Knobs, Setting, received, sections};
-use http::header::{CACHE_CONTROL, SET_COOKIE};
+use http::header::{
+    CACHE_CONTROL, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, SET_COOKIE,
+};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use pitlane_policy::conditional::{self, Precondition};
 use pitlane_policy::{
@@ -176,6 +178,17 @@ fn preconditions_are_the_clients(request: &HeaderMap, stored: &HeaderMap) {
     assert_ne!(post, Precondition::NotModified, "{request:?} of {stored:?}");
     if !conditional::is_conditional(request) {
         assert_eq!(get, Precondition::Proceed, "{request:?}");
+    }
+    // A tag beats the date beside it (RFC 9110 §13.2.2).
+    for (tag, date) in [
+        (IF_NONE_MATCH, IF_MODIFIED_SINCE),
+        (IF_MATCH, IF_UNMODIFIED_SINCE),
+    ] {
+        let mut without = request.clone();
+        if without.contains_key(tag) && without.remove(date).is_some() {
+            let same = conditional::evaluate(&Method::GET, &without, etag, changed);
+            assert_eq!(get, same, "{request:?} of {stored:?}");
+        }
     }
     let bare = conditional::evaluate(&Method::GET, request, None, None);
     let any = request

@@ -2,11 +2,11 @@
 
 use http::header::{
     AGE, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_LOCATION,
-    CONTENT_RANGE, DATE, ETAG, EXPIRES, LAST_MODIFIED, VARY,
+    CONTENT_RANGE, DATE, ETAG, EXPIRES, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, VARY,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use pitlane_policy::conditional::{self, Precondition};
-use pitlane_policy::{hop, update};
+use pitlane_policy::{date, hop, update};
 
 /// A newer response replaces what it says, and touches nothing else (RFC 9111 §3.2).
 pub(super) fn is_updated(stored: &HeaderMap, newer: &HeaderMap) {
@@ -80,6 +80,15 @@ pub(super) fn is_validated(request: &HeaderMap, stored: &HeaderMap) {
         assert_eq!(asking, bare, "{stored:?} has no validator");
         return;
     }
+    for tag in lines(&asking, &IF_NONE_MATCH) {
+        assert!(is_entity_tag(tag), "{tag:?} is sent as a tag");
+    }
+    for changed in lines(&asking, &IF_MODIFIED_SINCE) {
+        assert!(
+            date::parse(changed).is_some(),
+            "{changed:?} is sent as a date"
+        );
+    }
     let (etag, changed) = (stored.get(ETAG), stored.get(LAST_MODIFIED));
     let answer = conditional::evaluate(&Method::GET, &asking, etag, changed);
     assert_eq!(
@@ -87,6 +96,19 @@ pub(super) fn is_validated(request: &HeaderMap, stored: &HeaderMap) {
         Precondition::NotModified,
         "{asking:?} of {stored:?}"
     );
+}
+
+/// `[ "W/" ] DQUOTE *etagc DQUOTE` (RFC 9110 §8.8.3).
+fn is_entity_tag(value: &HeaderValue) -> bool {
+    let text = value.as_bytes().trim_ascii();
+    let quoted = text.strip_prefix(b"W/").unwrap_or(text);
+    let inside = quoted
+        .strip_prefix(b"\"")
+        .and_then(|quoted| quoted.strip_suffix(b"\""));
+    inside.is_some_and(|inside| {
+        let mut bytes = inside.iter();
+        bytes.all(|&byte| byte > b' ' && byte != b'"' && byte != 0x7f)
+    })
 }
 
 /// The 304 that stands for a response speaks of that response, and so does its own HEAD.
