@@ -1,9 +1,10 @@
 //! Side-by-side benchmarks: everything in one run, in turns, with ratios.
 //!
 //! `cargo xtask bench hit` prints what a hit in memory and a pass-through cost against the bare
-//! service; `codec` what an entry costs as bytes against framing by hand; `remote` what a hit from
-//! Redis costs against a bare GET, and `remote-http` against a bare server; `invalidate` what one
-//! invalidation costs, and what Redis holds for it. Only the ratios of one run mean anything; the
+//! service; `policy` what the decisions behind them cost, one by one; `codec` what an entry costs as
+//! bytes against framing by hand; `remote` what a hit from Redis costs against a bare GET, and
+//! `remote-http` against a bare server; `invalidate` what one invalidation costs, and what Redis
+//! holds for it. Only the ratios of one run mean anything; the
 //! times depend on the machine. Those with Redis start redis-servers of their own.
 #![expect(
     clippy::print_stdout,
@@ -16,6 +17,7 @@ mod hit;
 mod invalidate;
 mod measure;
 mod nodes;
+mod policy;
 mod remote;
 mod remote_http;
 
@@ -29,6 +31,7 @@ fn main() {
     for name in &names {
         match name.as_str() {
             "hit" => hit::run(),
+            "policy" => policy::run(),
             "codec" => codec::run(),
             "remote" => remote::run(),
             "remote-http" => remote_http::run(),
@@ -36,8 +39,8 @@ fn main() {
             "invalidate" => invalidate::run(),
             other => {
                 eprintln!(
-                    "no benchmark is named {other:?}; there are: hit, codec, remote, remote-http, \
-                     invalidate"
+                    "no benchmark is named {other:?}; there are: hit, policy, codec, remote, \
+                     remote-http, invalidate"
                 );
                 std::process::exit(2);
             }

@@ -12,8 +12,22 @@ pub(crate) struct Case {
 
 /// Nanoseconds a call for each case: medians of rounds taken in turns, so that whatever else
 /// the machine does hits all cases alike.
-#[expect(clippy::disallowed_methods, reason = "a benchmark is about time")]
 pub(crate) fn in_turns(cases: &mut [Case]) -> Vec<f64> {
+    rounds(cases).into_iter().map(median).collect()
+}
+
+/// The same with the least of all rounds beside each median, as `(least, median)`: where they are far
+/// apart, something else was at work.
+pub(crate) fn least_and_median(cases: &mut [Case]) -> Vec<(f64, f64)> {
+    let least = |times: &[f64]| times.iter().copied().fold(f64::INFINITY, f64::min);
+    rounds(cases)
+        .into_iter()
+        .map(|times| (least(&times), median(times)))
+        .collect()
+}
+
+#[expect(clippy::disallowed_methods, reason = "a benchmark is about time")]
+fn rounds(cases: &mut [Case]) -> Vec<Vec<f64>> {
     let calls: Vec<u32> = cases
         .iter_mut()
         .map(|case| calibrate(&mut case.work))
@@ -28,7 +42,7 @@ pub(crate) fn in_turns(cases: &mut [Case]) -> Vec<f64> {
             times.push(start.elapsed().as_secs_f64() * 1e9 / f64::from(*calls));
         }
     }
-    times.into_iter().map(median).collect()
+    times
 }
 
 /// How many calls fill a round.
