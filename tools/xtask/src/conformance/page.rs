@@ -25,9 +25,10 @@ reverse proxy.
 ";
 
 /// What each document is called.
-const TITLES: [(&str, &str); 8] = [
+const TITLES: [(&str, &str); 9] = [
     ("RFC 9110", "HTTP Semantics"),
     ("RFC 9111", "HTTP Caching"),
+    ("RFC 9112", "HTTP/1.1"),
     ("RFC 5861", "Stale content"),
     ("RFC 6585", "Additional status codes"),
     ("RFC 8246", "Immutable responses"),
