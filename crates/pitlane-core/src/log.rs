@@ -162,6 +162,24 @@ impl Log {
         })
     }
 
+    /// Appends marks, and says from where on what was computed at `at` under `tags` counts as newer
+    /// than they: for a computation that is itself the reason for the marks. `None` when something
+    /// else has ended it already. Both happen in one step, so that nobody's mark is overlooked.
+    pub fn append_over(
+        &self,
+        at: &Basis,
+        tags: &[TagId],
+        marks: impl IntoIterator<Item = Mark>,
+    ) -> Option<Basis> {
+        self.change(|state| {
+            let current = state.table.judge(at, tags) == Judgement::Fresh;
+            for mark in marks {
+                state.table.apply_next(mark);
+            }
+            current.then(|| state.table.basis())
+        })
+    }
+
     /// Begins another life of the log: every entry made before is a miss.
     pub fn renew(&self, incarnation: Incarnation) {
         let start = Watermark::new(incarnation, crate::position::LogId::ZERO, 0);

@@ -84,7 +84,7 @@ where
             Followed::Released => break,
             Followed::Landed(Flown::Failed) => {
                 let fallback = stale.clone();
-                match fallback.and_then(|stale| stale.as_fallback(&call.settings.cache)) {
+                match fallback.and_then(|stale| stale.into_fallback(&call.settings.cache)) {
                     Some(fallback) => return Ok(call.serve_fallback(&fallback)),
                     None => break,
                 }
@@ -398,6 +398,7 @@ impl<S, Q> Call<S, Q> {
                 authorized: scan.authorized,
                 cross_origin: scan.origin,
             },
+            post: false,
             dependencies: Arc::clone(&dependencies),
             conditional: scan.conditional && conditional.is_none(),
             began: self.settings.cache.shared().clock.now(),
@@ -435,7 +436,7 @@ where
     let settings = Arc::clone(&settling.asked.settings);
     if let Some(fallback) = stale
         .filter(|_| failed)
-        .and_then(|stale| stale.as_fallback(&settings.cache))
+        .and_then(|stale| stale.into_fallback(&settings.cache))
     {
         if let Some(lead) = lead {
             lead.land(Flown::Failed);

@@ -47,7 +47,7 @@ impl<S, Q> Call<S, Q> {
             .as_ref()
             .map_or(true, |response| is_failure(response.status()));
         let entry = Arc::clone(&stale.entry);
-        if failed && let Some(fallback) = stale.as_fallback(&cache) {
+        if failed && let Some(fallback) = stale.into_fallback(&cache) {
             let method = if head { Method::HEAD } else { Method::GET };
             let reading = Reading {
                 head,

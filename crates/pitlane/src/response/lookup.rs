@@ -47,7 +47,7 @@ pub(crate) struct Stale {
 impl Stale {
     /// The entry as what may be served instead of an error at this moment: while the inner
     /// service was tried, its window may have closed, and it may have been invalidated.
-    pub(crate) fn as_fallback(self, cache: &Cache) -> Option<Self> {
+    pub(crate) fn into_fallback(self, cache: &Cache) -> Option<Self> {
         if !self.on_error {
             return None;
         }

@@ -11,6 +11,7 @@ mod key;
 mod layer;
 mod lookup;
 mod owing;
+mod post;
 mod ranges;
 mod recording;
 mod refresh;

@@ -4,7 +4,7 @@ use std::{future::Future, mem, pin::Pin};
 
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, header, request::Parts};
 use iri_string::types::{UriAbsoluteStr, UriReferenceStr};
-use pitlane_core::{Position, Record, TagId, TagKind};
+use pitlane_core::{Basis, Gathered, Position, Record, TagId, TagKind};
 use pitlane_policy::groups;
 
 use super::{
@@ -74,6 +74,35 @@ impl Owing {
         Some(Box::pin(async move { uplink.append(record).await }))
     }
 
+    /// Whether an answer says that it is what its URI stands for.
+    pub(crate) fn names_itself(&self, headers: &HeaderMap) -> bool {
+        let mut names = headers.get_all(header::CONTENT_LOCATION).iter();
+        let (Some(name), None) = (names.next(), names.next()) else {
+            return false;
+        };
+        let there = self.beside.site().and_then(|site| {
+            let there = resolve(&site, &self.beside.uri, name)?;
+            uri_tag(&self.cache, &there, Host::default())
+        });
+        there == Some(self.uri)
+    }
+
+    /// Pays the debt to the process's own log, and says where what was `gathered` stands behind
+    /// it. `None` when it doesn't, or when others write to the log too: what they invalidate
+    /// meanwhile can't be told from what this does.
+    pub(crate) fn pay_over(mut self, gathered: &Gathered) -> Option<Basis> {
+        let shared = self.cache.shared();
+        if shared.uplink.is_some() || !self.begun {
+            return None;
+        }
+        let marks = self.record();
+        let basis = shared
+            .log
+            .append_over(&gathered.basis, &gathered.ids, marks.marks());
+        self.begun = false;
+        basis
+    }
+
     fn record(&self) -> Record {
         let named = self.beside.named.iter().copied();
         Record::of_ids([(TagKind::Uri, self.uri)].into_iter().chain(named))
@@ -96,13 +125,17 @@ impl Drop for Owing {
 }
 
 impl Beside {
-    /// Notes the URIs of the same origin and the groups that an answer names.
-    fn read(&mut self, cache: &Cache, headers: &HeaderMap) {
+    fn site(&self) -> Option<Vec<u8>> {
         let host = Host {
             value: self.host.as_ref().map(HeaderValue::as_bytes),
             repeated: false,
         };
-        let Some(site) = site_of(&self.uri, host) else {
+        site_of(&self.uri, host)
+    }
+
+    /// Notes the URIs of the same origin and the groups that an answer names.
+    fn read(&mut self, cache: &Cache, headers: &HeaderMap) {
+        let Some(site) = self.site() else {
             return;
         };
         for name in [header::LOCATION, header::CONTENT_LOCATION] {

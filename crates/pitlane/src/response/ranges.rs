@@ -24,6 +24,7 @@ pub(crate) fn cut(
         Selection::Parts(parts) => {
             let content = match parts.as_slice() {
                 [part] => {
+                    spare(request, headers);
                     headers.insert(header::CONTENT_RANGE, range::content_range(*part, length));
                     slice(body, *part)
                 }
@@ -39,6 +40,16 @@ pub(crate) fn cut(
             Some((StatusCode::RANGE_NOT_SATISFIABLE, Bytes::new()))
         }
         _ => None,
+    }
+}
+
+/// Who asks by If-Range has the rest, and the description of the whole with it (§15.3.7).
+fn spare(request: &HeaderMap, headers: &mut HeaderMap) {
+    if request.contains_key(header::IF_RANGE) {
+        headers.remove(header::CONTENT_LANGUAGE);
+        if headers.contains_key(header::ETAG) {
+            headers.remove(header::LAST_MODIFIED);
+        }
     }
 }
 

@@ -87,6 +87,9 @@ impl<S: Clone> ResponseCache<S> {
         if !self.settings.enabled {
             return self.bypass(Reason::Disabled, parts, body);
         }
+        if parts.method == Method::POST && self.stores_posts() {
+            return self.post(parts, body);
+        }
         if !matches!(parts.method, Method::GET | Method::HEAD) {
             return self.bypass(Reason::Method, parts, body);
         }
@@ -226,6 +229,34 @@ impl<S: Clone> ResponseCache<S> {
                 ResponseFuture::boxed(fetch(call, why, stale))
             }
         }
+    }
+
+    /// Whether an answer to POST may stand for GET. Where others write to the log as well, its own
+    /// invalidation can't be told from theirs.
+    fn stores_posts(&self) -> bool {
+        self.settings.profile == Profile::Rfc && self.settings.cache.shared().uplink.is_none()
+    }
+
+    fn post<Q, R>(&self, parts: Parts, body: Q) -> ResponseFuture<S, Q, R>
+    where
+        S: Service<Request<Q>, Response = Response<R>> + Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Send + 'static,
+        Q: Send + 'static,
+        R: Body<Data = Bytes> + Send + 'static,
+        R::Error: Send,
+    {
+        with_buffer(|key| {
+            let asked = admit(&self.settings, &parts, true, key).ok();
+            let asked = asked.filter(|ask| !ask.scan.conditional);
+            match asked.zip(Owing::of(&self.settings, &parts)) {
+                Some((ask, owing)) => {
+                    let call = self.call_inner(ask, key, None, parts, body);
+                    ResponseFuture::boxed(call.post(owing))
+                }
+                None => self.bypass(Reason::Method, parts, body),
+            }
+        })
     }
 
     /// Whether the client has seen more of the log than this node has read.

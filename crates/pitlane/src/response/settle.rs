@@ -87,6 +87,7 @@ impl Settling {
         {
             return self.confirmed(parts, entry, lead);
         }
+        self.asked.date(&mut parts.headers);
         let outer = Scope::current();
         if outer.is_open() {
             self.asked.pass_on(&parts, &outer);
@@ -99,13 +100,10 @@ impl Settling {
             self.asked.judge(&parts, body.is_end_stream(), exact)
         };
         // What nobody else can use is nothing to wait for.
-        let lead = match &judged {
-            Ok(judged) if judged.is_never_fresh() => {
-                lead.map(Lead::release);
-                None
-            }
-            _ => lead,
-        };
+        let shared = judged
+            .as_ref()
+            .map_or(true, |judged| !judged.is_never_fresh());
+        let lead = if shared { lead } else { release(lead) };
         self.count(judged.as_ref().err().copied().unwrap_or(why));
         let drafted = match judged {
             Ok(judged) => Ok(self.asked.draft(&parts, judged, lead)),
@@ -134,6 +132,14 @@ impl Settling {
         );
         Response::from_parts(parts, ResponseBody::recorded(recording))
     }
+}
+
+/// Lets everybody who waits go.
+fn release(lead: Option<Lead>) -> Option<Lead> {
+    if let Some(lead) = lead {
+        lead.release();
+    }
+    None
 }
 
 /// Lets everybody who waits go, because the answer can't be stored. Others need not wait for

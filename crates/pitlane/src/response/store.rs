@@ -2,9 +2,9 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, response};
-use pitlane_core::{Gathered, Meta, Reason, Stamp, Tag, TagSet, Timestamp};
+use pitlane_core::{Basis, Gathered, Meta, Reason, Stamp, Tag, TagSet, Timestamp};
 use pitlane_policy::{
-    Freshness, Profile, Refusal, RequestFacts, Rules, Vary, groups, hop, may_store,
+    Freshness, Profile, Refusal, RequestFacts, Rules, Vary, groups, hop, may_store, may_store_post,
 };
 
 use super::{
@@ -37,6 +37,8 @@ pub(crate) struct Asked {
     pub(crate) facts: RequestFacts,
     /// The inner service saw the client's preconditions: only a plain 200 speaks for others.
     pub(crate) conditional: bool,
+    /// It is an answer to POST, which stands for GET only if it says so.
+    pub(crate) post: bool,
     pub(crate) dependencies: Arc<Work>,
     pub(crate) began: Timestamp,
 }
@@ -80,15 +82,36 @@ impl Asked {
     /// Tells a computation around this one, which shows this answer, what it is made of and what
     /// ends it, whether or not it is stored.
     pub(crate) fn pass_on(&self, head: &response::Parts, outer: &Scope) {
+        self.dependencies.absorb(&self.named_by(head));
+        outer.absorb(&self.dependencies);
+    }
+
+    fn named_by(&self, head: &response::Parts) -> Gathered {
         let cache = &self.settings.cache;
         let target = self.target();
-        self.dependencies.absorb(&Gathered {
+        Gathered {
             basis: self.dependencies.basis(),
             ids: target.map_or_else(Vec::new, |target| target.implied_tags(cache, &self.uri)),
             names: self.names(head),
             stale: false,
-        });
-        outer.absorb(&self.dependencies);
+        }
+    }
+
+    /// All that an answer was made of and is named by, so far.
+    pub(crate) fn gathered(&self, head: &response::Parts) -> Gathered {
+        self.dependencies.absorb(&self.named_by(head));
+        let mut gathered = self.dependencies.gathered();
+        let tags = self.settings.cache.shared().log.tags();
+        gathered
+            .ids
+            .extend(gathered.names.iter().map(|tag| tag.id(tags)));
+        gathered
+    }
+
+    /// Lets what was `gathered` until now stand at `basis`.
+    pub(crate) fn rebase(&mut self, basis: Basis, gathered: Gathered) {
+        self.dependencies = Work::new(basis, None);
+        self.dependencies.absorb(&Gathered { basis, ..gathered });
     }
 
     fn target(&self) -> Option<Target> {
@@ -116,6 +139,7 @@ impl Asked {
             .map(|ttl| self.settings.rules.clone().ttl(ttl));
         let rules = hinted.as_ref().unwrap_or(&self.settings.rules);
         let at = received.as_system_time();
+        let may_store = if self.post { may_store_post } else { may_store };
         let freshness = may_store(
             rules,
             &self.facts,
@@ -154,6 +178,16 @@ impl Asked {
         })
     }
 
+    /// RFC 9110 §6.6.1: who stores or forwards an answer without a Date writes down when it came.
+    /// Within an application the server writes one on every answer.
+    pub(crate) fn date(&self, headers: &mut HeaderMap) {
+        if self.settings.profile == Profile::Rfc && !headers.contains_key(header::DATE) {
+            let now = self.settings.cache.shared().clock.now();
+            let date = pitlane_policy::date::format(now.as_system_time());
+            headers.insert(header::DATE, date);
+        }
+    }
+
     /// RFC 9111 §4.2.3: an Age was right when the answer was made, which took up to as long as the
     /// request. An application's own handlers are no caches, and what is slow to make is not old.
     fn with_delay(
@@ -180,11 +214,6 @@ impl Asked {
         let mut headers = head.headers.clone();
         hop::strip(&mut headers);
         headers.remove(header::AGE);
-        if self.settings.profile == Profile::Rfc && !headers.contains_key(header::DATE) {
-            // RFC 9110 §6.6.1. Within an application the server writes one on every answer.
-            let received = judged.received.as_system_time();
-            headers.insert(header::DATE, pitlane_policy::date::format(received));
-        }
         let decorated = decorate(&self.settings, &mut headers, true);
         let names = self.names(head);
         Box::new(Draft {
@@ -263,7 +292,7 @@ impl Asked {
         let cache = &self.settings.cache;
         let place = Place::new(cache, entry.key.to_vec());
         cache.withdraw(&place);
-        let Some(response) = response_of(entry).filter(|response| response.has_validator()) else {
+        let Some(response) = response_of(entry) else {
             return;
         };
         let stale = Entry {

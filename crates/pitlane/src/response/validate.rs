@@ -105,6 +105,7 @@ impl Settling {
         if let Some(age) = answer.headers.remove(header::AGE) {
             headers.insert(header::AGE, age);
         }
+        self.asked.date(&mut headers);
         answer.status = stored.status();
         answer.headers = headers;
         // Whatever ended the entry before still does.

@@ -142,3 +142,67 @@ async fn a_method_that_nobody_knows_may_have_changed_something() {
     ask(&service, Method::OPTIONS, "/", &[]).await;
     assert_eq!(get(&service, "/").await.detail(), "fresh");
 }
+
+/// Whether a GET of `/form` is answered by what a POST there brought.
+async fn check_post(headers: &'static [(&'static str, &'static str)], stands: bool) {
+    let origin = Origin::new(move |request, _| async move {
+        match *request.method() {
+            Method::POST => Origin::reply(headers, "posted"),
+            _ => Origin::reply(&[("cache-control", "max-age=60")], "got"),
+        }
+    });
+    let service = bench().layer.profile(Profile::Rfc).layer(origin);
+    get(&service, "/form").await;
+    ask(&service, Method::POST, "/form", &[]).await;
+    let seen = get(&service, "/form").await;
+    let expected = if stands { "posted" } else { "got" };
+    assert_eq!(seen.text(), expected, "{headers:?}");
+}
+
+#[tokio::test]
+async fn an_answer_to_post_stands_for_get_only_if_it_says_so() {
+    const FRESH: (&str, &str) = ("cache-control", "max-age=60");
+    check_post(&[FRESH, ("content-location", "/form")], true).await;
+    check_post(
+        &[FRESH, ("content-location", "http://site.test/form")],
+        true,
+    )
+    .await;
+    check_post(&[FRESH], false).await;
+    check_post(&[FRESH, ("content-location", "/other")], false).await;
+    check_post(
+        &[FRESH, ("content-location", "http://other.test/form")],
+        false,
+    )
+    .await;
+    check_post(&[("content-location", "/form")], false).await;
+    check_post(
+        &[("cache-control", "no-store"), ("content-location", "/form")],
+        false,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_invalidated_while_a_post_ran_does_not_stand_for_get() {
+    const ANSWER: &[(&str, &str)] = &[
+        ("cache-control", "max-age=60"),
+        ("content-location", "/form"),
+        ("cache-tag", "club"),
+    ];
+    let bench = bench();
+    let caches = bench.caches.clone();
+    let origin = Origin::new(move |request, _| {
+        let caches = caches.clone();
+        async move {
+            if request.method() == Method::POST {
+                let _ = caches.invalidate(["club"]).await.unwrap();
+                return Origin::reply(ANSWER, "posted");
+            }
+            Origin::reply(&[], "got")
+        }
+    });
+    let service = bench.layer.profile(Profile::Rfc).layer(origin);
+    ask(&service, Method::POST, "/form", &[]).await;
+    assert_eq!(get(&service, "/form").await.text(), "got");
+}

@@ -353,3 +353,21 @@ async fn a_head_answer_renews_what_it_matches_and_ends_what_it_contradicts() {
     )
     .await;
 }
+
+#[tokio::test]
+async fn an_age_from_upstream_counts_from_when_the_request_was_made() {
+    for (profile, age) in [(Profile::Rfc, "25"), (Profile::Application, "10")] {
+        let bench = bench();
+        let clock = bench.clock.clone();
+        let origin = Origin::new(move |_, _| {
+            let clock = clock.clone();
+            async move {
+                clock.advance(Duration::from_secs(15));
+                Origin::reply(&[("cache-control", "max-age=60"), ("age", "10")], "x")
+            }
+        });
+        let service = bench.layer.profile(profile).layer(origin);
+        get(&service, "/").await;
+        assert_eq!(get(&service, "/").await.header("age"), age, "{profile:?}");
+    }
+}

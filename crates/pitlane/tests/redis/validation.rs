@@ -42,9 +42,9 @@ struct Node {
 
 impl Node {
     async fn start(redis: &RedisServer, origin: &Origin) -> Self {
-        let caches = caches(redis).build().unwrap();
+        let caches = caches(redis).build().expect("a registry");
         until_joined(&caches).await;
-        let layer = ResponseCacheLayer::new(&caches.get("default").unwrap());
+        let layer = ResponseCacheLayer::new(&caches.get("default").expect("the cache"));
         let service = layer.profile(Profile::Rfc).layer(origin.clone());
         Self {
             server: Server::start(service).await,
