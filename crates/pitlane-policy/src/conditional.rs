@@ -44,8 +44,7 @@ pub fn evaluate(
     last_modified: Option<&HeaderValue>,
 ) -> Precondition {
     let etag = etag.and_then(|value| EntityTag::parse(value.as_bytes()));
-    let changed = last_modified.and_then(date::parse);
-    if !may_proceed(request, etag, changed) {
+    if !may_proceed(request, etag, last_modified) {
         return Precondition::Failed;
     }
     let reads = matches!(*method, Method::GET | Method::HEAD);
@@ -58,8 +57,8 @@ pub fn evaluate(
             false => Precondition::Proceed,
         };
     }
-    match (changed, date::single(request, &IF_MODIFIED_SINCE)) {
-        (Some(changed), Some(since)) if reads && changed <= since => Precondition::NotModified,
+    match dates(request, &IF_MODIFIED_SINCE, last_modified) {
+        Some((since, changed)) if reads && changed <= since => Precondition::NotModified,
         _ => Precondition::Proceed,
     }
 }
@@ -98,14 +97,23 @@ pub fn strip(request: &mut HeaderMap) {
 fn may_proceed(
     request: &HeaderMap,
     etag: Option<EntityTag<'_>>,
-    changed: Option<SystemTime>,
+    last_modified: Option<&HeaderValue>,
 ) -> bool {
     if request.contains_key(IF_MATCH) {
         let same = |tag: EntityTag<'_>| etag.is_some_and(|etag| etag.matches_strongly(tag));
         return entity_tag::any(request.get_all(IF_MATCH), same);
     }
-    match (changed, date::single(request, &IF_UNMODIFIED_SINCE)) {
-        (Some(changed), Some(since)) => changed <= since,
-        _ => true,
-    }
+    dates(request, &IF_UNMODIFIED_SINCE, last_modified)
+        .is_none_or(|(since, changed)| changed <= since)
+}
+
+/// The date that a condition names, and that of the last change: to read one costs more than all else
+/// that a hit asks, so the stored one is read only where the request has one too.
+fn dates(
+    request: &HeaderMap,
+    condition: &HeaderName,
+    last_modified: Option<&HeaderValue>,
+) -> Option<(SystemTime, SystemTime)> {
+    let since = date::single(request, condition)?;
+    Some((since, last_modified.and_then(date::parse)?))
 }
