@@ -85,6 +85,9 @@ impl Cache {
         if open && said.no_store {
             return self.pass(&request, "request", "request-no-store");
         }
+        let head = request.method == Method::HEAD;
+        // Neither answer would be one to store.
+        let passes_by = head || request.headers.contains_key(header::RANGE);
         let found = self.find(&request);
         let decided = found.and_then(|at| Some((at, self.decide(self.entries.get(at)?, &said))));
         match decided {
@@ -95,14 +98,10 @@ impl Cache {
                 answer
             }
             _ if said.only_if_cached => only_if_cached(),
-            Some((at, Use::Validated(last))) if request.method == Method::HEAD => {
-                self.head(&request, at, last)
-            }
+            Some((at, Use::Validated(last))) if passes_by => self.pass_by(&request, at, last),
             Some((at, Use::Validated(last))) => self.fetch(&request, Some((at, last))),
-            None if request.method == Method::HEAD => self.pass(&request, "uri-miss", "head-miss"),
-            None if request.headers.contains_key(header::RANGE) => {
-                self.pass(&request, "bypass", "range")
-            }
+            None if head => self.pass(&request, "uri-miss", "head-miss"),
+            None if passes_by => self.pass(&request, "bypass", "range"),
             None => self.fetch(&request, None),
         }
     }
@@ -295,18 +294,24 @@ impl Cache {
         true
     }
 
-    /// A HEAD asks for itself, and what it is told counts for the stored GET, too (§4.3.5).
-    fn head(&mut self, request: &Request, at: usize, last: Last) -> Came {
+    /// A request for less than the whole asks for itself, and what a HEAD is told counts for the
+    /// stored GET, too (§4.3.5).
+    fn pass_by(&mut self, request: &Request, at: usize, last: Last) -> Came {
+        let head = request.method == Method::HEAD;
         let answer = self.forward(request, request.headers.clone());
         let failed = has_failed(answer.as_ref());
         if failed && let Some(told) = last.told {
             return self.serve(at, request, &told);
         }
         let answer = forwarded(answer);
-        if answer.status == 200 {
+        if head && answer.status == 200 {
             self.freshen(at, request, &answer);
         }
-        self.finish(Told::refused(last.why, "head-miss").onto(answer))
+        let told = match head {
+            true => Told::refused(last.why, "head-miss"),
+            false => Told::refused("bypass", "range"),
+        };
+        self.finish(told.onto(answer))
     }
 
     fn pass(&self, request: &Request, why: &str, detail: &str) -> Came {
