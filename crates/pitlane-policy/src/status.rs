@@ -9,6 +9,8 @@ pub(crate) fn check_final(status: StatusCode) -> Result<(), Refusal> {
         StatusCode::PARTIAL_CONTENT => Err(Refusal::PartialContent),
         StatusCode::NOT_MODIFIED => Err(Refusal::NotModified),
         status if status.is_informational() => Err(Refusal::Informational),
+        // They speak of one client's behaviour, and caches must not store them (RFC 6585 §3 to §6).
+        status if matches!(status.as_u16(), 428 | 429 | 431 | 511) => Err(Refusal::Status),
         _ => Ok(()),
     }
 }

@@ -31,9 +31,24 @@ fn interim_partial_and_bodiless_answers_are_never_stored() {
 #[test]
 fn the_rfc_profile_stores_any_final_status_with_explicit_freshness() {
     for status in [
-        200, 201, 204, 299, 301, 302, 307, 400, 404, 429, 500, 503, 599, 999,
+        200, 201, 204, 299, 301, 302, 307, 400, 404, 430, 500, 503, 599, 999,
     ] {
         check(&rfc(), status, "cache-control: max-age=60", Ok(()));
+    }
+}
+
+/// RFC 6585 §3 to §6.
+#[test]
+fn no_operator_makes_answers_to_one_clients_behaviour_storable() {
+    for status in [428, 429, 431, 511] {
+        let listed = StatusCode::from_u16(status).unwrap();
+        for rules in [
+            rfc(),
+            rfc().statuses([listed]),
+            application().statuses([listed]),
+        ] {
+            check(&rules, status, LASTING, Err(Refusal::Status));
+        }
     }
 }
 

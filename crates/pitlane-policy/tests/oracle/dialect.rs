@@ -270,7 +270,7 @@ pub(crate) const DIALECT: &[Difference] = &[
             let known = [
                 200, 203, 204, 300, 301, 302, 303, 307, 308, 404, 405, 410, 414, 501,
             ];
-            let storable = case.code >= 200 && !matches!(case.code, 206 | 304);
+            let storable = case.code >= 200 && !matches!(case.code, 206 | 304 | 429);
             let understood = !says(case, "must-understand") || is_understood(case.code);
             if storable && understood && !known.contains(&case.code) {
                 case.code = 302;
