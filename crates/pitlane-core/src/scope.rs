@@ -94,6 +94,20 @@ impl Dependencies {
         outer.shrink();
     }
 
+    /// Lets what was gathered until `seen` stand at `to`, for a computation that is known to be
+    /// newer than that. Does nothing, and says so, if more has been gathered since.
+    pub fn rebase(&self, seen: &Gathered, to: Basis) -> bool {
+        let mut gathered = lock(&self.gathered);
+        let unchanged = gathered.ids.len() == seen.ids.len()
+            && gathered.names.len() == seen.names.len()
+            && gathered.basis == seen.basis
+            && gathered.stale == seen.stale;
+        if unchanged {
+            gathered.basis = to;
+        }
+        unchanged
+    }
+
     /// What was gathered so far.
     #[must_use]
     pub fn gathered(&self) -> Gathered {

@@ -1,9 +1,12 @@
-use std::hash::{BuildHasher, Hasher};
+use std::{
+    hash::{BuildHasher, Hasher},
+    sync::Arc,
+};
 
 use pitlane_core::Digest;
 use quick_cache::{OptionsBuilder, Weighter, sync};
 
-use super::entry::Slot;
+use super::entry::{Entry, Slot};
 
 /// How much of a shard one entry may fill (quick_cache keeps the rest for its cold part).
 const USABLE: f64 = 0.9;
@@ -81,6 +84,12 @@ impl Memory {
             // What stands in the entry's place is over.
             self.tier.remove(&digest);
         }
+    }
+
+    /// Takes an entry out; says whether nothing else has taken its place.
+    pub(crate) fn withdraw(&self, digest: Digest, entry: &Arc<Entry>) -> bool {
+        let is_it = |slot: &Slot| matches!(slot, Slot::Entry(there) if Arc::ptr_eq(there, entry));
+        self.tier.remove_if(&digest, is_it).is_some() || !self.contains(digest)
     }
 
     pub(crate) fn len(&self) -> usize {

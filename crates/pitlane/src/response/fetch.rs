@@ -90,7 +90,7 @@ where
                 }
             }
             // It was validated for somebody else.
-            Followed::Landed(Flown::Entry(entry)) if is_never_fresh(&entry) => break,
+            Followed::Landed(Flown::Entry(entry)) if is_never_fresh(&entry.freshness) => break,
             Followed::Landed(Flown::Entry(entry)) => match call.judge_landed(&entry) {
                 Ok((age, ttl)) => return Ok(call.serve_collapsed(&entry, why, age, ttl)),
                 Err(reason) => {
@@ -102,6 +102,18 @@ where
             },
         }
     }
+    // What is stored may have been replaced, or found to be nothing to ask about.
+    let (found, variant) = call.find_again();
+    call.variant = variant;
+    let now = call.settings.cache.shared().clock.now();
+    let headers = call.request.headers();
+    let stale = match heed(&call.settings, &call.ask, headers, found, now) {
+        Ok(Found::Fresh { entry, age, ttl }) => {
+            return Ok(call.serve_collapsed(&entry, why, age, ttl.cast_signed()));
+        }
+        Ok(Found::Miss { stale, .. }) => stale,
+        _ => None,
+    };
     call.alone(why, stale).await
 }
 
@@ -124,6 +136,13 @@ impl<S, Q> Call<S, Q> {
             tags.push(user_tag(user).id(cache.shared().log.tags()));
         }
         tags
+    }
+
+    /// What memory has at this moment.
+    fn find_again(&self) -> (Found, Option<Place>) {
+        let cache = &self.settings.cache;
+        let now = cache.shared().clock.now();
+        find(cache, &self.place.key, self.request.headers(), now)
     }
 
     fn place(&self) -> &Place {
@@ -253,10 +272,8 @@ impl<S, Q> Call<S, Q> {
         R: Body<Data = Bytes> + Send + 'static,
         R::Error: Send,
     {
-        let cache = self.settings.cache.clone();
-        let now = cache.shared().clock.now();
         // The flight before this one may have landed after the request had looked.
-        let (found, variant) = find(&cache, &self.place.key, self.request.headers(), now);
+        let (found, variant) = self.find_again();
         self.variant = variant;
         match found {
             Found::Fresh { entry, age, ttl } => {
@@ -354,7 +371,9 @@ impl<S, Q> Call<S, Q> {
             headers.remove(header::RANGE);
         }
         let headers = Some(self.request.headers().clone());
+        // Judged behind the position: what was ended before it is no more to be confirmed.
         let validating = stale
+            .filter(|stale| stale.is_left(&self.settings.cache))
             .map(|stale| Arc::clone(&stale.entry))
             .filter(|entry| validate::ask(entry, self.request.headers_mut()));
         let (work, settling) = self.run(basis, headers, conditional, why);
@@ -430,14 +449,21 @@ where
     R: Body<Data = Bytes> + Send + 'static,
     R::Error: Send,
 {
-    let failed = answer
+    let contradicted = answer
         .as_ref()
-        .map_or(true, |response| is_failure(response.status()));
+        .is_ok_and(|response| settling.is_contradicted_by(response));
+    let failed = contradicted
+        || answer
+            .as_ref()
+            .map_or(true, |response| is_failure(response.status()));
     let settings = Arc::clone(&settling.asked.settings);
     if let Some(fallback) = stale
         .filter(|_| failed)
         .and_then(|stale| stale.into_fallback(&settings.cache))
     {
+        if contradicted {
+            settling.forget(&fallback.entry);
+        }
         if let Some(lead) = lead {
             lead.land(Flown::Failed);
         }

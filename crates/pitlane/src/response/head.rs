@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, header, response};
 use http_body::Body;
 use pitlane_core::{Outcome, Reason};
 use pitlane_policy::update;
@@ -17,7 +17,7 @@ use super::{
     service::Reading,
     settle::{Settling, count, is_failure, tell},
 };
-use crate::cache::Entry;
+use crate::cache::{Entry, Scope, Usable};
 
 impl<S, Q> Call<S, Q> {
     /// Passes a request on as it is, though something stale is stored. That may stand in for a
@@ -41,12 +41,14 @@ impl<S, Q> Call<S, Q> {
         let cache = settings.cache.clone();
         let client = self.request.headers().clone();
         let (basis, seen) = (cache.basis(), Some(client.clone()));
+        // Judged behind the position: what was ended before it is nothing to renew.
+        let known = stale.is_left(&cache);
+        let entry = Arc::clone(&stale.entry);
         let (work, settling) = self.run(basis, seen, None, why);
         let answer = work.await;
         let failed = answer
             .as_ref()
             .map_or(true, |response| is_failure(response.status()));
-        let entry = Arc::clone(&stale.entry);
         if failed && let Some(fallback) = stale.into_fallback(&cache) {
             let method = if head { Method::HEAD } else { Method::GET };
             let reading = Reading {
@@ -56,34 +58,52 @@ impl<S, Q> Call<S, Q> {
             let label = settling.label.as_deref();
             return Ok(serve_stale(&settings, label, &fallback, &reading));
         }
-        let mut response = answer?;
-        count(&settings, settling.label.as_deref(), outcome, why);
-        if head && response.status() == StatusCode::OK {
-            settling.learn(&entry, &response);
+        let (mut parts, body) = answer?.into_parts();
+        let outer = Scope::current();
+        if outer.is_open() {
+            settling.asked.pass_on(&parts, &outer);
         }
-        dress(&settings, response.headers_mut(), false);
-        tell(&settings, response.headers_mut(), why, false, why);
-        Ok(response.map(ResponseBody::passing))
+        count(&settings, settling.label.as_deref(), outcome, why);
+        if head && parts.status == StatusCode::OK && known {
+            settling.learn(&entry, &parts);
+        }
+        dress(&settings, &mut parts.headers, false);
+        tell(&settings, &mut parts.headers, why, false, why);
+        Ok(Response::from_parts(parts, ResponseBody::passing(body)))
     }
 }
 
 impl Settling {
     /// What the head of a 200 says of the stored answer to GET (RFC 9111 §4.3.5): that it is
     /// still right, and for how long, or that it isn't.
-    fn learn<R>(self, entry: &Entry, answer: &Response<R>) {
+    fn learn(self, entry: &Arc<Entry>, answer: &response::Parts) {
         let Some(stored) = response_of(entry) else {
             return;
         };
         let length = stored.body().len() as u64;
-        let given = stored.given_head();
-        if !update::head_confirms(&given, length, answer.headers()) {
-            self.asked.withdraw(entry);
+        if !update::head_confirms(&stored.given_head(), length, &answer.headers) {
+            self.end(entry);
             return;
         }
-        let (mut parts, ()) = Response::new(()).into_parts();
-        parts.headers = answer.headers().clone();
-        parts.extensions = answer.extensions().clone();
-        // What was invalidated while the request was under way is judged by its position.
-        let _ = self.freshen(parts, entry, stored, None);
+        let named = [header::ETAG, header::LAST_MODIFIED];
+        let named = named.iter().any(|name| answer.headers.contains_key(name));
+        // Without a validator nothing tells one content from another of the same length.
+        if named && stored.has_validator() {
+            let (mut parts, ()) = Response::new(()).into_parts();
+            parts.headers = answer.headers.clone();
+            parts.extensions = answer.extensions.clone();
+            // What was invalidated meanwhile is judged by the position. The body stays at home:
+            // nobody is to send it to Redis by asking for heads.
+            let _ = self.freshen(parts, entry, stored, None, false);
+        }
+    }
+
+    /// Ends what an answer contradicts. What is stale already may still be validated.
+    fn end(&self, entry: &Arc<Entry>) {
+        let shared = self.asked.settings.cache.shared();
+        let now = shared.clock.now();
+        if matches!(entry.judge(&shared.log, now), Usable::Fresh { .. }) {
+            self.asked.withdraw(entry);
+        }
     }
 }

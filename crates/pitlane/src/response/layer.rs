@@ -105,6 +105,7 @@ pub(crate) struct Settings {
     pub(crate) stripped: Vec<HeaderName>,
     pub(crate) targets: Vec<HeaderName>,
     pub(crate) strip_tags: bool,
+    pub(crate) max_stale: Option<Duration>,
     pub(crate) hit_for_miss: Duration,
     pub(crate) patience: Duration,
     pub(crate) refresh_timeout: Duration,
@@ -172,6 +173,7 @@ impl<Form> CacheLayer<Form> {
             stripped: Vec::new(),
             targets: Vec::new(),
             strip_tags: false,
+            max_stale: None,
             hit_for_miss: HIT_FOR_MISS,
             patience: PATIENCE,
             refresh_timeout: REFRESH_TIMEOUT,
@@ -325,6 +327,7 @@ impl<Form> CacheLayer<Form> {
     /// configuration or the client.
     pub fn max_stale(mut self, cap: Duration) -> Self {
         self.settings.rules = self.settings.rules.max_stale(cap);
+        self.settings.max_stale = Some(cap);
         self
     }
 

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use pitlane_core::{Reason, Timestamp};
+use pitlane_policy::Freshness;
 
 use super::{key::Place, stored::StoredResponse};
 use crate::cache::{Budget, Cache, Entry, MarkerKind, Payload, Slot, Usable};
@@ -72,15 +73,23 @@ impl Stale {
         }
     }
 
+    /// Whether nothing has ended the entry since it was found.
+    pub(crate) fn is_left(&self, cache: &Cache) -> bool {
+        let shared = cache.shared();
+        !matches!(
+            self.entry.judge(&shared.log, shared.clock.now()),
+            Usable::No(_)
+        )
+    }
+
     /// Whether it is validated before each use, so that nobody else's validation counts.
     pub(crate) fn is_never_fresh(&self) -> bool {
-        is_never_fresh(&self.entry)
+        is_never_fresh(&self.entry.freshness)
     }
 }
 
-/// Whether an entry can be served to nobody but who has validated it.
-pub(crate) fn is_never_fresh(entry: &Entry) -> bool {
-    let freshness = &entry.freshness;
+/// Whether something can be served to nobody but who has validated it.
+pub(crate) fn is_never_fresh(freshness: &Freshness) -> bool {
     freshness.lifetime() <= freshness.initial_age() && freshness.stale_while_revalidate().is_zero()
 }
 

@@ -4,7 +4,7 @@ use std::{future::Future, mem, pin::Pin};
 
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, header, request::Parts};
 use iri_string::types::{UriAbsoluteStr, UriReferenceStr};
-use pitlane_core::{Basis, Gathered, Position, Record, TagId, TagKind};
+use pitlane_core::{Basis, Position, Record, TagId, TagKind};
 use pitlane_policy::groups;
 
 use super::{
@@ -87,18 +87,16 @@ impl Owing {
         there == Some(self.uri)
     }
 
-    /// Pays the debt to the process's own log, and says where what was `gathered` stands behind
-    /// it. `None` when it doesn't, or when others write to the log too: what they invalidate
+    /// Pays the debt to the process's own log, and says where what was computed at `at`
+    /// stands behind it. `None` when it doesn't, or when others write to the log too: what they invalidate
     /// meanwhile can't be told from what this does.
-    pub(crate) fn pay_over(mut self, gathered: &Gathered) -> Option<Basis> {
+    pub(crate) fn pay_over(mut self, at: &Basis, tags: &[TagId]) -> Option<Basis> {
         let shared = self.cache.shared();
         if shared.uplink.is_some() || !self.begun {
             return None;
         }
         let marks = self.record();
-        let basis = shared
-            .log
-            .append_over(&gathered.basis, &gathered.ids, marks.marks());
+        let basis = shared.log.append_over(at, tags, marks.marks());
         self.begun = false;
         basis
     }

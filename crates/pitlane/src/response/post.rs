@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, response};
 use http_body::Body;
 use pitlane_core::{Outcome, Reason};
 use tower_service::Service;
@@ -15,6 +15,7 @@ use super::{
     owing::Owing,
     settle::{Settling, count, tell},
 };
+use crate::cache::Scope;
 
 impl<S, Q> Call<S, Q> {
     /// Passes a POST request on. An answer that says for how long it is fresh, and that it is
@@ -34,32 +35,30 @@ impl<S, Q> Call<S, Q> {
         let (work, mut settling) = self.run(settings.cache.basis(), seen, None, why);
         settling.asked.post = true;
         owing.begin();
-        let mut response = work.await?;
-        owing.answered(response.status(), response.headers());
-        if owing.names_itself(response.headers()) && settling.renew(owing, &response) {
+        let (mut parts, body) = work.await?.into_parts();
+        owing.answered(parts.status, &parts.headers);
+        if owing.names_itself(&parts.headers) && settling.renew(owing, &parts) {
+            let response = Response::from_parts(parts, body);
             return Ok(settling.settle_async(response, None).await);
         }
+        let outer = Scope::current();
+        if outer.is_open() {
+            settling.asked.pass_on(&parts, &outer);
+        }
         count(&settings, settling.label.as_deref(), Outcome::Bypass, why);
-        dress(&settings, response.headers_mut(), false);
-        tell(&settings, response.headers_mut(), why, false, why);
-        Ok(response.map(ResponseBody::passing))
+        dress(&settings, &mut parts.headers, false);
+        tell(&settings, &mut parts.headers, why, false, why);
+        Ok(Response::from_parts(parts, ResponseBody::passing(body)))
     }
 }
 
 impl Settling {
     /// Invalidates what the request has changed, and says whether its answer is newer than that,
     /// and than everything else that was invalidated since the request began.
-    fn renew<R>(&mut self, owing: Owing, response: &Response<R>) -> bool {
-        let (mut head, ()) = Response::new(()).into_parts();
-        head.status = response.status();
-        head.headers = response.headers().clone();
-        head.extensions = response.extensions().clone();
-        let gathered = self.asked.gathered(&head);
-        let basis = owing.pay_over(&gathered);
-        let Some(basis) = basis.filter(|_| !gathered.stale) else {
-            return false;
-        };
-        self.asked.rebase(basis, gathered);
-        true
+    fn renew(&self, owing: Owing, answer: &response::Parts) -> bool {
+        let (gathered, ids) = self.asked.gathered(answer);
+        let basis = owing.pay_over(&gathered.basis, &ids);
+        let basis = basis.filter(|_| !gathered.stale);
+        basis.is_some_and(|basis| self.asked.dependencies.rebase(&gathered, basis))
     }
 }

@@ -61,7 +61,7 @@ where
 
     fn call(&mut self, request: Request<Q>) -> Self::Future {
         let (parts, body) = request.into_parts();
-        if self.settings.cache_status_key {
+        if self.settings.cache_status_key && self.settings.cache_status {
             let key = key_parameter(self.settings.uri_of(&parts), Host::of(&parts.headers));
             let answer = self.answer(parts, body);
             return ResponseFuture::boxed(async move {
@@ -248,7 +248,12 @@ impl<S: Clone> ResponseCache<S> {
     {
         with_buffer(|key| {
             let asked = admit(&self.settings, &parts, true, key).ok();
-            let asked = asked.filter(|ask| !ask.scan.conditional);
+            let stores = |ask: &Ask| {
+                !(ask.scan.conditional
+                    || ask.scan.directives
+                        && RequestDirectives::from_headers(&parts.headers).no_store)
+            };
+            let asked = asked.filter(stores);
             match asked.zip(Owing::of(&self.settings, &parts)) {
                 Some((ask, owing)) => {
                     let call = self.call_inner(ask, key, None, parts, body);
@@ -350,7 +355,7 @@ pub(crate) fn heed(
         if said.no_store {
             return Err(Reason::RequestNoStore);
         }
-        accept(&said, found, now)
+        accept(settings, &said, found, now)
     } else {
         found
     };
@@ -366,7 +371,22 @@ pub(crate) fn heed(
 }
 
 /// Judges what was found by what the client is content with (RFC 9111 §5.2.1).
-fn accept(said: &RequestDirectives, found: Found, now: pitlane_core::Timestamp) -> Found {
+fn accept(
+    settings: &Settings,
+    said: &RequestDirectives,
+    found: Found,
+    now: pitlane_core::Timestamp,
+) -> Found {
+    let mut silent = RequestDirectives::default();
+    silent.only_if_cached = said.only_if_cached;
+    if *said == silent {
+        return found;
+    }
+    let capped = |stale_for| {
+        settings
+            .max_stale
+            .is_some_and(|cap| stale_for >= cap.as_secs())
+    };
     let accepts = |entry: &Entry| said.accept(&entry.freshness, entry.meta.resident(now));
     match found {
         Found::Fresh { entry, age, .. } | Found::WhileRevalidate { entry, age, .. }
@@ -386,11 +406,13 @@ fn accept(said: &RequestDirectives, found: Found, now: pitlane_core::Timestamp) 
         Found::Miss {
             why: Reason::Expired,
             stale: Some(stale),
-        } if said.max_stale.is_some() && accepts(&stale.entry) => Found::Accepted {
-            entry: stale.entry,
-            age: stale.age,
-            stale_for: stale.stale_for,
-        },
+        } if said.max_stale.is_some() && accepts(&stale.entry) && !capped(stale.stale_for) => {
+            Found::Accepted {
+                entry: stale.entry,
+                age: stale.age,
+                stale_for: stale.stale_for,
+            }
+        }
         found => found,
     }
 }

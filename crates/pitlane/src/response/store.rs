@@ -2,9 +2,10 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, response};
-use pitlane_core::{Basis, Gathered, Meta, Reason, Stamp, Tag, TagSet, Timestamp};
+use pitlane_core::{Gathered, Meta, Reason, Stamp, Tag, TagId, TagSet, Timestamp};
 use pitlane_policy::{
     Freshness, Profile, Refusal, RequestFacts, Rules, Vary, groups, hop, may_store, may_store_post,
+    update,
 };
 
 use super::{
@@ -12,7 +13,7 @@ use super::{
     decorate::{Decorated, decorate},
     key::{Host, Place, Target, group_tag},
     layer::Settings,
-    lookup::response_of,
+    lookup::is_never_fresh,
     stored::StoredResponse,
 };
 use crate::cache::{Entry, Flown, Lead, Marker, MarkerKind, Payload, Scope, Slot, Work};
@@ -51,6 +52,8 @@ pub(crate) struct Draft {
     status: StatusCode,
     headers: HeaderMap,
     decorated: Decorated,
+    /// The layer's own entity tag, where it is known already.
+    etag: Option<HeaderValue>,
     names: Vec<Tag>,
     lead: Option<Lead>,
 }
@@ -93,25 +96,35 @@ impl Asked {
             basis: self.dependencies.basis(),
             ids: target.map_or_else(Vec::new, |target| target.implied_tags(cache, &self.uri)),
             names: self.names(head),
-            stale: false,
+            // Groups that can't be kept can't end what is around this answer either.
+            stale: groups::of(&head.headers).is_err(),
         }
     }
 
-    /// All that an answer was made of and is named by, so far.
-    pub(crate) fn gathered(&self, head: &response::Parts) -> Gathered {
+    /// All that an answer was made of so far, and the numbers of all its tags.
+    pub(crate) fn gathered(&self, head: &response::Parts) -> (Gathered, Vec<TagId>) {
         self.dependencies.absorb(&self.named_by(head));
-        let mut gathered = self.dependencies.gathered();
+        let gathered = self.dependencies.gathered();
         let tags = self.settings.cache.shared().log.tags();
-        gathered
-            .ids
-            .extend(gathered.names.iter().map(|tag| tag.id(tags)));
-        gathered
+        let named = gathered.names.iter().map(|tag| tag.id(tags));
+        let ids = gathered.ids.iter().copied().chain(named).collect();
+        (gathered, ids)
     }
 
-    /// Lets what was `gathered` until now stand at `basis`.
-    pub(crate) fn rebase(&mut self, basis: Basis, gathered: Gathered) {
-        self.dependencies = Work::new(basis, None);
-        self.dependencies.absorb(&Gathered { basis, ..gathered });
+    /// Gives an answer the head of what is `stored`, updated by its own (RFC 9111 §3.2).
+    pub(crate) fn give_head(&self, answer: &mut response::Parts, stored: &StoredResponse) {
+        let mut headers = stored.given_head();
+        if !answer.headers.contains_key(header::DATE) {
+            // The old one would make the confirmed answer as old as it was.
+            headers.remove(header::DATE);
+        }
+        update::freshen(&mut headers, &answer.headers);
+        if let Some(age) = answer.headers.remove(header::AGE) {
+            headers.insert(header::AGE, age);
+        }
+        self.date(&mut headers);
+        answer.status = stored.status();
+        answer.headers = headers;
     }
 
     fn target(&self) -> Option<Target> {
@@ -223,6 +236,7 @@ impl Asked {
             status: head.status,
             headers,
             decorated,
+            etag: None,
             lead,
         })
     }
@@ -287,28 +301,14 @@ impl Asked {
         names
     }
 
-    /// What is stored is not right any more, though nobody knows what is: it has to be validated.
-    pub(crate) fn withdraw(&self, entry: &Entry) {
+    /// What is stored is not right any more, here and in Redis, though nobody knows what is.
+    /// Something newer in its place stays.
+    pub(crate) fn withdraw(&self, entry: &Arc<Entry>) {
         let cache = &self.settings.cache;
         let place = Place::new(cache, entry.key.to_vec());
-        cache.withdraw(&place);
-        let Some(response) = response_of(entry) else {
-            return;
-        };
-        let stale = Entry {
-            key: entry.key.clone(),
-            meta: Meta {
-                stored_at: entry.meta.stored_at,
-                cost: entry.meta.cost,
-                tags: entry.meta.tags.clone(),
-                stamp: Stamp::new(entry.meta.stamp.basis()),
-            },
-            freshness: Freshness::new(Duration::ZERO).without_stale(),
-            payload: Payload::Response(response.clone()),
-        };
-        cache
-            .tier()
-            .insert(place.digest, Slot::Entry(Arc::new(stale)));
+        if cache.tier().withdraw(place.digest, entry) {
+            cache.withdraw(&place);
+        }
     }
 
     /// Lets requests for this key pass each other for a while.
@@ -365,13 +365,18 @@ fn listed_tags(
 impl Judged {
     /// Whether the answer can be served to nobody but who has validated it.
     pub(crate) fn is_never_fresh(&self) -> bool {
-        self.freshness.retention().is_zero()
+        is_never_fresh(&self.freshness)
     }
 }
 
 impl Draft {
     pub(crate) const fn dependencies(&self) -> &Arc<Work> {
         &self.asked.dependencies
+    }
+
+    /// Keeps the tag that was made for the same content.
+    pub(crate) fn keep_tag(&mut self, stored: &StoredResponse) {
+        self.etag = stored.own_tag(&self.headers);
     }
 
     pub(crate) fn max_body(&self) -> u64 {
@@ -402,12 +407,16 @@ impl Draft {
     ///
     /// The body may have used cached values while it was made, and what it holds is known only
     /// now: an entry that turns out not to be storable is still handed back, for this answer.
-    pub(crate) fn commit(mut self: Box<Self>, chunks: &[Bytes]) -> Committed {
+    pub(crate) fn commit(self: Box<Self>, chunks: &[Bytes]) -> Committed {
+        self.commit_body(join(chunks), true)
+    }
+
+    /// [`commit`](Self::commit) with a body in one piece. `share` gives it to other nodes.
+    pub(crate) fn commit_body(mut self: Box<Self>, body: Bytes, share: bool) -> Committed {
         let lead = self.lead.take();
         let gathered = self.asked.dependencies.gathered();
         let settings = Arc::clone(&self.asked.settings);
         let shared = settings.cache.shared();
-        let body = join(chunks);
         let refusal = self.refusal(&body, gathered.stale);
         let mut implied = gathered.ids;
         let target = &self.judged.target;
@@ -422,6 +431,7 @@ impl Draft {
             body,
             settings.cache_status,
             self.decorated,
+            self.etag,
         );
         let entry = Arc::new(Entry {
             key: place.key.as_slice().into(),
@@ -458,7 +468,9 @@ impl Draft {
             .cache
             .tier()
             .insert(place.digest, Slot::Entry(Arc::clone(&entry)));
-        settings.cache.push(&place, &entry);
+        if share {
+            settings.cache.push(&place, &entry);
+        }
         settings.cache.stats().count_fill(Reason::Stored);
         if let Some(lead) = lead {
             lead.land(Flown::Entry(Arc::clone(&entry)));

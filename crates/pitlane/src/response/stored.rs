@@ -59,6 +59,7 @@ impl StoredResponse {
         body: Bytes,
         tell: bool,
         decorated: Decorated,
+        etag: Option<HeaderValue>,
     ) -> Self {
         for value in headers.values_mut() {
             // A value from a connection is a slice of its read buffer, and would keep all of it.
@@ -69,7 +70,8 @@ impl StoredResponse {
             decorated,
         };
         if ours.etag {
-            headers.insert(header::ETAG, entity_tag(&headers, &body));
+            let etag = etag.unwrap_or_else(|| entity_tag(&headers, &body));
+            headers.insert(header::ETAG, etag);
         }
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
         let told_before = headers.contains_key(&CACHE_STATUS);
@@ -124,10 +126,20 @@ impl StoredResponse {
         self.ours
     }
 
+    /// The layer's own entity tag, if it would be the same under other headers.
+    pub(crate) fn own_tag(&self, headers: &HeaderMap) -> Option<HeaderValue> {
+        let same = |name| self.headers.get(name) == headers.get(name);
+        let kept = self.ours.etag && TAGGED.iter().all(same);
+        self.headers.get(header::ETAG).filter(|_| kept).cloned()
+    }
+
     /// Whether the inner service can be asked if this is still right. An entity tag that the
     /// layer made means nothing to it.
     pub(crate) fn has_validator(&self) -> bool {
-        !self.ours.decorated.is_rewritten()
+        // Only what answers 2xx is judged by preconditions (RFC 9110 §13.2.1): a 304 would speak of
+        // another answer.
+        self.status.is_success()
+            && !self.ours.decorated.is_rewritten()
             && (self.headers.contains_key(header::ETAG) && !self.ours.etag
                 || self.headers.contains_key(header::LAST_MODIFIED))
     }
@@ -157,7 +169,12 @@ impl StoredResponse {
             let etag = self.headers.get(header::ETAG);
             // RFC 9111 §4.3.2: where nothing says when it changed, what counts is when it was made.
             let modified = self.headers.get(header::LAST_MODIFIED);
-            let modified = modified.or_else(|| self.headers.get(header::DATE));
+            // That doesn't hold for If-Unmodified-Since.
+            let made = || {
+                let guarded = request.contains_key(header::IF_UNMODIFIED_SINCE);
+                self.headers.get(header::DATE).filter(|_| !guarded)
+            };
+            let modified = modified.or_else(made);
             match conditional::evaluate(method, request, etag, modified) {
                 Precondition::NotModified => {
                     status = StatusCode::NOT_MODIFIED;
@@ -295,10 +312,13 @@ fn replace(headers: &mut HeaderMap, name: &HeaderName, value: HeaderValue) {
     }
 }
 
+/// What beside the body an entity tag of the layer's covers.
+static TAGGED: [HeaderName; 2] = [header::CONTENT_TYPE, header::CONTENT_ENCODING];
+
 /// A strong entity tag over what a client would see: the content and how it is coded.
 fn entity_tag(headers: &HeaderMap, body: &[u8]) -> HeaderValue {
     let mut hasher = blake3::Hasher::new();
-    for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING] {
+    for name in &TAGGED {
         let value = headers.get(name).map_or(&[][..], HeaderValue::as_bytes);
         hasher.update(&value.len().to_be_bytes());
         hasher.update(value);

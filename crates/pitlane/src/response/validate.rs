@@ -7,6 +7,7 @@ use http::{HeaderMap, Method, Response, StatusCode, header, response};
 use http_body::Body;
 use pitlane_core::{Gathered, Outcome, Reason};
 use pitlane_policy::{
+    ResponseDirectives,
     conditional::{self, Precondition},
     update,
 };
@@ -14,54 +15,75 @@ use pitlane_policy::{
 use super::{
     body::ResponseBody,
     decorate::dress,
-    lookup::response_of,
+    lookup::{is_never_fresh, response_of},
     service::{Reading, serve},
     settle::{Settling, count, reason_to_pass, tell},
     status::Telling,
     store::Committed,
     stored::StoredResponse,
 };
-use crate::cache::{Entry, Flown, Lead, Scope};
+use crate::cache::{Entry, Lead, Scope};
+
+/// What is confirmed keeps the tags of every computation before. Beyond so many a new one is
+/// made.
+const MOST_TAGS: usize = 1024;
 
 /// Makes a request ask whether `entry` is still right; says whether it can.
 pub(crate) fn ask(entry: &Entry, request: &mut HeaderMap) -> bool {
     response_of(entry)
-        .filter(|stored| stored.has_validator())
+        .filter(|stored| stored.has_validator() && entry.meta.tags.ids().len() <= MOST_TAGS)
         .is_some_and(|stored| update::conditions(&stored.given_head(), request))
 }
 
 impl Settling {
+    /// Whether the inner service answered 304 for something else than it was asked about.
+    pub(crate) fn is_contradicted_by<R>(&self, answer: &Response<R>) -> bool {
+        let stored = self.validating.as_deref().and_then(response_of);
+        stored.is_some_and(|stored| {
+            let given = stored.given_head();
+            answer.status() == StatusCode::NOT_MODIFIED
+                && !update::confirms(&given, answer.headers())
+                && !is_weakly_the_same(&given, answer.headers())
+        })
+    }
+
     /// The inner service answered 304 to the layer's own condition.
     pub(crate) fn confirmed<R: Body>(
         mut self,
         answer: response::Parts,
-        entry: &Entry,
+        entry: &Arc<Entry>,
         lead: Option<Lead>,
     ) -> Response<ResponseBody<R>> {
         let Some(stored) = response_of(entry) else {
-            return self.contradicted(answer, lead);
+            return self.contradicted(answer, entry, lead);
         };
-        if !update::confirms(&stored.given_head(), &answer.headers) {
-            return self.contradicted(answer, lead);
+        let given = stored.given_head();
+        if !update::confirms(&given, &answer.headers) {
+            if is_weakly_the_same(&given, &answer.headers) {
+                return self.confirmed_weakly(entry, lead);
+            }
+            return self.contradicted(answer, entry, lead);
         }
         let settings = Arc::clone(&self.asked.settings);
         let (why, label) = (self.why, self.label.take());
         let (counted, conditional) = (self.counted, self.conditional.take());
-        let dependencies = Arc::clone(&self.asked.dependencies);
-        match self.freshen(answer, entry, stored, lead) {
+        let tally = |detail| {
+            if counted {
+                count(&settings, label.as_deref(), Outcome::Revalidated, detail);
+            }
+        };
+        match self.freshen(
+            answer,
+            entry,
+            stored,
+            lead,
+            !is_never_fresh(&entry.freshness),
+        ) {
             Ok(Committed { entry, refusal }) => {
-                let detail = refusal.unwrap_or(Reason::Validated);
-                if counted {
-                    count(&settings, label.as_deref(), Outcome::Revalidated, detail);
-                }
+                tally(refusal.unwrap_or(Reason::Validated));
                 let telling = match refusal {
                     None => Telling::Validated { why },
-                    Some(detail) => Telling::Forward {
-                        why,
-                        stored: false,
-                        detail,
-                        status: Some(StatusCode::NOT_MODIFIED),
-                    },
+                    Some(detail) => unstored(why, detail),
                 };
                 let reading = Reading {
                     head: false,
@@ -71,10 +93,7 @@ impl Settling {
                 serve(&settings, &entry, &reading, age, telling)
             }
             Err((mut parts, detail)) => {
-                Scope::current().absorb(&dependencies);
-                if counted {
-                    count(&settings, label.as_deref(), Outcome::Revalidated, detail);
-                }
+                tally(detail);
                 dress(&settings, &mut parts.headers, false);
                 tell(&settings, &mut parts.headers, why, false, detail);
                 let body = ResponseBody::full(stored.body().clone());
@@ -84,30 +103,24 @@ impl Settling {
     }
 
     /// Stores `stored` once more under the head that an answer gives it (§3.2), as of the
-    /// position noted before the inner service was asked.
+    /// position noted before the inner service was asked. Other nodes get it only if `share` says
+    /// so: a body may be large, and who asks may ask often.
     ///
     /// # Errors
     ///
-    /// The head that results, and why nothing may be stored under it.
+    /// The head that results, and why nothing may be stored under it. Then what is stored is no
+    /// more either.
     pub(crate) fn freshen(
         self,
         mut answer: response::Parts,
-        entry: &Entry,
+        entry: &Arc<Entry>,
         stored: &StoredResponse,
         lead: Option<Lead>,
+        share: bool,
     ) -> Result<Committed, (response::Parts, Reason)> {
-        let mut headers = stored.given_head();
-        if !answer.headers.contains_key(header::DATE) {
-            // The old one would make the confirmed answer as old as it was.
-            headers.remove(header::DATE);
-        }
-        update::freshen(&mut headers, &answer.headers);
-        if let Some(age) = answer.headers.remove(header::AGE) {
-            headers.insert(header::AGE, age);
-        }
-        self.asked.date(&mut headers);
-        answer.status = stored.status();
-        answer.headers = headers;
+        let own_cookie = answer.headers.contains_key(header::SET_COOKIE)
+            && !ResponseDirectives::from_headers(&answer.headers).public;
+        self.asked.give_head(&mut answer, stored);
         // Whatever ended the entry before still does.
         let dependencies = &self.asked.dependencies;
         dependencies.absorb(&Gathered {
@@ -117,17 +130,53 @@ impl Settling {
             stale: false,
         });
         let length = stored.body().len() as u64;
-        let judged = self.asked.judge(&answer, length == 0, Some(length));
+        let judged = if own_cookie {
+            // That the first answer was public says nothing of this visitor's cookie.
+            Err(Reason::SetCookie)
+        } else {
+            self.asked.judge(&answer, length == 0, Some(length))
+        };
         match judged {
             Ok(judged) => {
-                let draft = self.asked.draft(&answer, judged, lead);
-                Ok(draft.commit(&[stored.body().clone()]))
+                let mut draft = self.asked.draft(&answer, judged, lead);
+                draft.keep_tag(stored);
+                Ok(draft.commit_body(stored.body().clone(), share))
             }
             Err(reason) => {
-                let reason = reason_to_pass(&self.asked, &answer, lead, reason);
-                Err((answer, reason))
+                self.asked.pass_on(&answer, &Scope::current());
+                self.asked.withdraw(entry);
+                self.asked.remember_pass();
+                Err((
+                    answer.clone(),
+                    reason_to_pass(&self.asked, &answer, lead, reason),
+                ))
             }
         }
+    }
+
+    /// The tag is the stored one but for its strength: what is stored may be used, and not be
+    /// updated (§4.3.4).
+    fn confirmed_weakly<R: Body>(
+        self,
+        entry: &Arc<Entry>,
+        lead: Option<Lead>,
+    ) -> Response<ResponseBody<R>> {
+        let settings = Arc::clone(&self.asked.settings);
+        if let Some(lead) = lead {
+            lead.release();
+        }
+        if self.counted {
+            let label = self.label.as_deref();
+            count(&settings, label, Outcome::Revalidated, Reason::Validated);
+        }
+        let reading = Reading {
+            head: false,
+            conditional: self.conditional.as_ref().map(|said| (&Method::GET, said)),
+        };
+        let now = settings.cache.shared().clock.now();
+        let age = entry.freshness.age(entry.meta.resident(now)).as_secs();
+        let telling = unstored(self.why, Reason::Validated);
+        serve(&settings, entry, &reading, age, telling)
     }
 
     /// The 304 speaks of something else than what is stored. It can't be used, and the request
@@ -135,14 +184,14 @@ impl Settling {
     fn contradicted<R: Body>(
         self,
         mut answer: response::Parts,
+        entry: &Arc<Entry>,
         lead: Option<Lead>,
     ) -> Response<ResponseBody<R>> {
         let settings = Arc::clone(&self.asked.settings);
         let detail = Reason::ValidationMismatch;
-        // The next request asks without conditions.
-        self.asked.remember_pass();
+        self.forget(entry);
         if let Some(lead) = lead {
-            lead.land(Flown::Failed);
+            lead.release();
         }
         self.count(detail);
         if !self.holds_for_client(&answer.headers) {
@@ -154,6 +203,12 @@ impl Settling {
         Response::from_parts(answer, ResponseBody::full(Bytes::new()))
     }
 
+    /// Nobody asks about `entry` again: the next requests ask without conditions.
+    pub(crate) fn forget(&self, entry: &Arc<Entry>) {
+        self.asked.withdraw(entry);
+        self.asked.remember_pass();
+    }
+
     /// Whether the client has what a 304 speaks of.
     fn holds_for_client(&self, answer: &HeaderMap) -> bool {
         let said = |client: &HeaderMap| {
@@ -162,4 +217,23 @@ impl Settling {
         };
         self.conditional.as_ref().is_some_and(said)
     }
+}
+
+fn unstored(why: Reason, detail: Reason) -> Telling {
+    Telling::Forward {
+        why,
+        stored: false,
+        detail,
+        status: Some(StatusCode::NOT_MODIFIED),
+    }
+}
+
+fn is_weakly_the_same(stored: &HeaderMap, answer: &HeaderMap) -> bool {
+    let Some(tag) = stored.get(header::ETAG) else {
+        return false;
+    };
+    let mut asked = HeaderMap::new();
+    asked.insert(header::IF_NONE_MATCH, tag.clone());
+    conditional::evaluate(&Method::GET, &asked, answer.get(header::ETAG), None)
+        == Precondition::NotModified
 }

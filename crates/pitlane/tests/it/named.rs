@@ -184,6 +184,19 @@ async fn an_answer_to_post_stands_for_get_only_if_it_says_so() {
 }
 
 #[tokio::test]
+async fn a_post_that_asks_for_nothing_to_be_stored_is_heeded() {
+    let headers = &[
+        ("cache-control", "max-age=60"),
+        ("content-location", "/form"),
+    ];
+    let origin = Origin::counting(headers);
+    let service = bench().layer.profile(Profile::Rfc).layer(origin);
+    let asks = [("cache-control", "no-store")];
+    ask(&service, Method::POST, "/form", &asks).await;
+    assert_eq!(get(&service, "/form").await.text(), "/form 2");
+}
+
+#[tokio::test]
 async fn what_was_invalidated_while_a_post_ran_does_not_stand_for_get() {
     const ANSWER: &[(&str, &str)] = &[
         ("cache-control", "max-age=60"),

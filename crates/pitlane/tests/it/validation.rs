@@ -10,7 +10,7 @@ use std::{
 
 use http::{Method, StatusCode, header};
 use pitlane::{ApiCacheLayer, Profile, depend_on};
-use pitlane_testkit::{Gate, Origin, Reply};
+use pitlane_testkit::{Gate, Origin, Reply, Steps};
 use tower::Layer;
 
 use crate::drive::{Bench, ask, bench, bounded, get, until};
@@ -219,9 +219,6 @@ async fn a_304_for_something_else_is_an_error_once_and_a_fetch_from_then_on() {
         ("validation-mismatch", None)
     );
     assert_eq!(get(&service, "/").await.text(), "body 3");
-    // A client that has what the 304 speaks of may have it.
-    bench.clock.advance(MINUTE);
-    get(&service, "/").await;
 }
 
 #[tokio::test]
@@ -303,7 +300,7 @@ async fn a_server_error_leaves_what_could_not_be_confirmed() {
 }
 
 /// What a HEAD answer says of a stored one whose length is 6 and whose tag is "a".
-async fn check_head(head: &'static [(&'static str, &'static str)], after: &str) {
+async fn check_head(head: &'static [(&'static str, &'static str)], at: u64, after: &str) {
     let bench = bench();
     let origin = Origin::new(move |request, call| async move {
         match *request.method() {
@@ -322,7 +319,7 @@ async fn check_head(head: &'static [(&'static str, &'static str)], after: &str) 
     )
     .await;
     assert_eq!(seen.status, StatusCode::OK);
-    bench.clock.advance(Duration::from_secs(30));
+    bench.clock.advance(Duration::from_secs(at));
     let next = ask(
         &service,
         Method::GET,
@@ -335,23 +332,17 @@ async fn check_head(head: &'static [(&'static str, &'static str)], after: &str) 
 
 #[tokio::test]
 async fn a_head_answer_renews_what_it_matches_and_ends_what_it_contradicts() {
-    check_head(
-        &[("etag", "\"a\""), ("cache-control", "max-age=90")],
-        "fresh",
-    )
-    .await;
+    let long = &[("etag", "\"a\""), ("cache-control", "max-age=90")];
+    check_head(long, 70, "fresh").await;
     // Renewed as well, for a shorter time.
-    check_head(
-        &[("etag", "\"a\""), ("cache-control", "max-age=20")],
-        "only-if-cached",
-    )
-    .await;
-    check_head(&[("etag", "\"b\"")], "only-if-cached").await;
-    check_head(
-        &[("etag", "\"a\""), ("content-length", "7")],
-        "only-if-cached",
-    )
-    .await;
+    let short = &[("etag", "\"a\""), ("cache-control", "max-age=20")];
+    check_head(short, 30, "only-if-cached").await;
+    check_head(&[("etag", "\"b\"")], 30, "only-if-cached").await;
+    let longer = &[("etag", "\"a\""), ("content-length", "7")];
+    check_head(longer, 30, "only-if-cached").await;
+    // What has no validator says nothing.
+    check_head(&[("cache-control", "max-age=90")], 30, "fresh").await;
+    check_head(&[("cache-control", "max-age=90")], 70, "only-if-cached").await;
 }
 
 #[tokio::test]
@@ -370,4 +361,169 @@ async fn an_age_from_upstream_counts_from_when_the_request_was_made() {
         get(&service, "/").await;
         assert_eq!(get(&service, "/").await.header("age"), age, "{profile:?}");
     }
+}
+
+#[tokio::test]
+async fn a_304_for_something_else_is_right_for_a_client_that_has_it() {
+    let bench = bench();
+    let origin = Origin::new(move |request, call| async move {
+        if request.headers().contains_key(header::IF_NONE_MATCH) {
+            return not_modified(&[("etag", "\"b\"")]);
+        }
+        Origin::reply(TAGGED, format!("body {call}"))
+    });
+    let service = bench.layer.layer(origin.clone());
+    get(&service, "/").await;
+    bench.clock.advance(MINUTE);
+    let has = [("if-none-match", "\"b\"")];
+    let seen = ask(&service, Method::GET, "/", &has).await;
+    assert_eq!(seen.status, StatusCode::NOT_MODIFIED);
+}
+
+/// Answers every condition with this, once `gate` lets it.
+fn conditional(answer: &'static [(&'static str, &'static str)], gate: &Gate) -> Origin {
+    let gate = gate.clone();
+    Origin::new(move |request, call| {
+        let gate = gate.clone();
+        async move {
+            if request.headers().contains_key(header::IF_NONE_MATCH) {
+                gate.pass().await;
+                return not_modified(answer);
+            }
+            Origin::reply(TAGGED, format!("body {call}"))
+        }
+    })
+}
+
+#[tokio::test]
+async fn of_all_who_wait_one_sees_that_the_304_was_for_something_else() {
+    let (bench, gate) = (bench(), Gate::new());
+    let service = bench.layer.layer(conditional(&[("etag", "\"b\"")], &gate));
+    get(&service, "/").await;
+    bench.clock.advance(MINUTE);
+    let mut waiting: Vec<_> = (0..10).map(|_| get(&service, "/")).collect();
+    for waiting in &mut waiting {
+        assert!(crate::drive::poll_once(waiting.as_mut()).is_pending());
+    }
+    gate.open(10);
+    let mut refused = 0;
+    for waiting in waiting {
+        let answer = bounded(waiting).await;
+        refused += usize::from(answer.status == StatusCode::BAD_GATEWAY);
+    }
+    assert_eq!(refused, 1);
+}
+
+#[tokio::test]
+async fn a_304_of_another_strength_serves_what_is_stored_and_does_not_renew_it() {
+    let bench = bench();
+    let origin = Origin::new(move |request, call| async move {
+        if request.headers().contains_key(header::IF_NONE_MATCH) {
+            return not_modified(&[("etag", "\"a\""), ("cache-control", "max-age=60")]);
+        }
+        let weak = &[("cache-control", "max-age=60"), ("etag", "W/\"a\"")];
+        Origin::reply(weak, format!("body {call}"))
+    });
+    let service = bench.layer.layer(origin.clone());
+    get(&service, "/").await;
+    bench.clock.advance(MINUTE);
+    for calls in [2, 3] {
+        let served = get(&service, "/").await;
+        assert_eq!((served.status, served.text()), (StatusCode::OK, "body 1"));
+        assert_eq!((served.header("etag"), origin.calls()), ("W/\"a\"", calls));
+    }
+}
+
+/// The second to wait finds what the first confirmed invalidated, and has the old entry in hand.
+#[tokio::test]
+async fn who_waited_does_not_confirm_what_was_invalidated_meanwhile() {
+    let (bench, gate) = (bench(), Gate::new());
+    let layer = bench.layer.tags(|_, _| vec!["club".into()]);
+    let service = layer.layer(conditional(TAGGED, &gate));
+    get(&service, "/").await;
+    bench.clock.advance(MINUTE);
+    let first = tokio::spawn(get(&service, "/"));
+    bounded(gate.arrival()).await;
+    let mut second = get(&service, "/");
+    assert!(crate::drive::poll_once(second.as_mut()).is_pending());
+    let _ = bench.caches.invalidate(["club"]).await.unwrap();
+    gate.open(2);
+    bounded(first).await.unwrap();
+    assert_eq!(bounded(second).await.text(), "body 3");
+}
+
+#[tokio::test]
+async fn one_visitors_cookie_on_a_confirmation_is_nobody_elses_however_public_the_page_was() {
+    let bench = bench();
+    let origin = Origin::new(move |request, call| async move {
+        if request.headers().contains_key(header::IF_NONE_MATCH) {
+            return not_modified(&[("etag", "\"a\""), ("set-cookie", "session=alice")]);
+        }
+        let public = &[("cache-control", "public, max-age=60"), ("etag", "\"a\"")];
+        Origin::reply(public, format!("body {call}"))
+    });
+    let service = bench.layer.profile(Profile::Rfc).layer(origin);
+    get(&service, "/").await;
+    bench.clock.advance(MINUTE);
+    let own = get(&service, "/").await;
+    assert_eq!(own.header("set-cookie"), "session=alice");
+    let other = get(&service, "/").await;
+    let seen = (other.headers.get("set-cookie"), other.text());
+    assert_eq!(seen, (None, "body 3"));
+}
+
+#[tokio::test]
+async fn a_confirmation_that_forbids_storing_ends_what_is_stored() {
+    for said in ["private", "no-store"] {
+        let bench = bench();
+        let origin = Origin::new(move |request, call| async move {
+            if request.headers().contains_key(header::IF_NONE_MATCH) {
+                return not_modified(&[("etag", "\"a\""), ("cache-control", said)]);
+            }
+            Origin::reply(TAGGED, format!("body {call}"))
+        });
+        let service = bench.layer.profile(Profile::Rfc).layer(origin);
+        get(&service, "/").await;
+        let asks = [("cache-control", "no-cache")];
+        ask(&service, Method::GET, "/", &asks).await;
+        assert_eq!(get(&service, "/").await.text(), "body 3", "{said}");
+    }
+}
+
+#[tokio::test]
+async fn clients_get_nothing_staler_than_the_operator_allows() {
+    let bench = bench();
+    let origin = Origin::counting(&[("cache-control", "max-age=60")]);
+    let layer = bench.layer.profile(Profile::Rfc);
+    let service = layer.max_stale(Duration::from_secs(30)).layer(origin);
+    get(&service, "/").await;
+    let takes = [("cache-control", "max-stale")];
+    bench.clock.advance(Duration::from_secs(80));
+    let stale = ask(&service, Method::GET, "/", &takes).await;
+    assert_eq!(stale.detail(), "max-stale");
+    bench.clock.advance(Duration::from_secs(20));
+    let fetched = ask(&service, Method::GET, "/", &takes).await;
+    assert_eq!(fetched.detail(), "expired");
+}
+
+#[tokio::test]
+async fn nobody_waits_for_the_body_of_what_must_be_validated_each_time() {
+    let (bench, gate) = (bench(), Gate::new());
+    let held = gate.clone();
+    let origin = Origin::new(move |_, call| {
+        let gate = held.clone();
+        async move {
+            let headers = &[("cache-control", "max-age=0"), ("etag", "\"a\"")];
+            if call == 1 {
+                return Steps::new().gated(&gate, "1").reply(headers);
+            }
+            Origin::reply(headers, call.to_string())
+        }
+    });
+    let service = bench.layer.profile(Profile::Rfc).layer(origin);
+    let slow = tokio::spawn(get(&service, "/"));
+    bounded(gate.arrival()).await;
+    assert_eq!(bounded(get(&service, "/")).await.text(), "2");
+    gate.open(1);
+    bounded(slow).await.unwrap();
 }
