@@ -44,7 +44,7 @@ pub fn is_hop_by_hop(name: &HeaderName) -> bool {
 }
 
 /// Removes fields without changing the order of the others, which `HeaderMap::remove` does.
-pub(crate) fn retain(headers: &mut HeaderMap, keep: impl Fn(&HeaderName) -> bool) {
+pub fn retain(headers: &mut HeaderMap, keep: impl Fn(&HeaderName) -> bool) {
     if headers.keys().all(&keep) {
         return;
     }

@@ -226,7 +226,7 @@ impl Asked {
     ) -> Box<Draft> {
         let mut headers = head.headers.clone();
         hop::strip(&mut headers);
-        headers.remove(header::AGE);
+        hop::retain(&mut headers, |name| *name != header::AGE);
         let decorated = decorate(&self.settings, &mut headers, true);
         let names = self.names(head);
         Box::new(Draft {

@@ -1,7 +1,10 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use http_body::Body;
-use pitlane_policy::conditional::{self, Precondition};
+use pitlane_policy::{
+    conditional::{self, Precondition},
+    hop,
+};
 
 use super::{
     body::ResponseBody,
@@ -147,14 +150,12 @@ impl StoredResponse {
     /// The head as the inner service gave it.
     pub(crate) fn given_head(&self) -> HeaderMap {
         let mut headers = self.headers.clone();
-        headers.remove(header::AGE);
-        headers.remove(header::CONTENT_LENGTH);
-        if !self.told_before {
-            headers.remove(CACHE_STATUS);
-        }
-        if self.ours.etag {
-            headers.remove(header::ETAG);
-        }
+        hop::retain(&mut headers, |name| {
+            *name != header::AGE
+                && *name != header::CONTENT_LENGTH
+                && (self.told_before || *name != CACHE_STATUS)
+                && !(self.ours.etag && *name == header::ETAG)
+        });
         self.ours.decorated.undo(&mut headers);
         headers
     }

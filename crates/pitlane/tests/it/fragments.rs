@@ -395,3 +395,38 @@ async fn a_part_that_was_not_stored_because_it_is_stale_does_not_make_a_fresh_pa
         assert_eq!((page.text(), page.is_hit()), ("value", false));
     }
 }
+
+#[tokio::test]
+async fn a_page_is_ended_by_what_ends_a_part_that_passed_by_its_stale_entry() {
+    for (method, fields) in [
+        (Method::GET, &[("range", "bytes=0-0")][..]),
+        (Method::HEAD, &[]),
+    ] {
+        let Bench {
+            caches,
+            clock,
+            layer,
+            ..
+        } = bench();
+        let parts = layer.clone().layer(Origin::new(|_, _| async {
+            Origin::reply(
+                &[("cache-control", "max-age=60"), ("cache-tag", "club")],
+                "part",
+            )
+        }));
+        let (source, asks) = (parts.clone(), method.clone());
+        let pages = layer.layer(Origin::new(move |_, call| {
+            let part = try_send(source.clone(), request(asks.clone(), "/part", fields));
+            async move {
+                part.await.unwrap();
+                Origin::reply(FRESH, call.to_string())
+            }
+        }));
+        get(&parts, "/part").await;
+        clock.advance(Duration::from_secs(61));
+        assert_eq!(get(&pages, "/page").await.text(), "1");
+        assert_eq!(get(&pages, "/page").await.detail(), "fresh", "{method}");
+        let _ = caches.invalidate(["club"]).await.unwrap();
+        assert_eq!(get(&pages, "/page").await.text(), "2", "{method}");
+    }
+}
