@@ -173,31 +173,24 @@ impl Cache {
         let entry = stale.as_ref().and_then(|(at, _)| self.entries.get(*at));
         let asked =
             entry.is_some_and(|entry| update::conditions(&entry.stored.headers, &mut headers));
-        let answer = self.forward(request, headers);
-        let failed = has_failed(answer.as_ref());
-        if failed
-            && let Some((
-                at,
-                Last {
-                    told: Some(told), ..
-                },
-            )) = stale
+        let mut answer = self.forward(request, headers);
+        let told = answer.take_if(|answer| asked && answer.status == 304);
+        if let (Some(told), Some((at, _))) = (&told, &stale)
+            && self.freshen(*at, request, told)
+        {
+            return self.serve(*at, request, &Told::Validated(why));
+        }
+        // A 304 that speaks of something else than what is stored is as good as no answer.
+        if let Some((at, last)) = stale.filter(|_| has_failed(answer.as_ref()))
+            && let Some(told) = last.told
         {
             return self.serve(at, request, &told);
         }
-        let mut answer = forwarded(answer);
-        if answer.status == 304
-            && asked
-            && let Some((at, _)) = stale
-        {
-            if self.freshen(at, request, &answer) {
-                return self.serve(at, request, &Told::Validated(why));
-            }
-            // The origin spoke of something else than what is stored, and nobody else has that.
-            answer = Told::refused("stale", "validation-mismatch").onto(forwarded(None));
-            return self.finish(answer);
+        if told.is_some() {
+            let told = Told::refused(why, "validation-mismatch");
+            return self.finish(told.onto(forwarded(None)));
         }
-        self.settle(request, answer, why)
+        self.settle(request, forwarded(answer), why)
     }
 
     fn settle(&mut self, request: &Request, answer: Came, why: &str) -> Came {
