@@ -2,7 +2,7 @@
 //!
 //! The compiler's own pass counts the edges; libFuzzer itself is C++ that a crate brings along.
 //! What is found lies in `tools/fuzz/artifacts`; what reached something new lies below the target
-//! folder, and `--keep` puts a minimal set of that into the committed corpus.
+//! folder, and `--keep` puts a few telling files of that into the committed corpus.
 
 mod corpus;
 mod plan;
@@ -124,20 +124,30 @@ impl Fuzzer {
         }
     }
 
-    /// Replaces what earlier runs put into the committed corpus by a minimal set that covers what
-    /// is known now. Files that people have named stay.
+    /// Replaces what earlier runs put into the committed corpus by a few files that cover the most of
+    /// what is known now. Files that people have named stay.
     fn keep(&self, name: &str) -> Result<(), Failure> {
-        let minimal = self.target.join("minimal").join(name);
-        corpus::begin(&committed(name), &minimal)?;
+        let folder = self.target.join("merge").join(name);
+        let (control, merged) = (folder.join("control"), folder.join("merged"));
+        // An old control file would be taken for the beginning of this merge.
+        if folder.exists() {
+            fs::remove_dir_all(&folder).map_err(|error| Failure::failed(error.to_string()))?;
+        }
+        create(&merged)?;
+        // Only this kind of merge tells all that a file reaches, and not just what is new.
         self.step(name)
             .add_arguments(&[
-                "-merge=1".to_owned(),
-                shown(&minimal),
+                "-set_cover_merge=1".to_owned(),
+                "-use_counters=0".to_owned(),
+                format!("-merge_control_file={}", shown(&control)),
+                shown(&merged),
                 shown(&committed(name)),
                 shown(&self.working(name)),
             ])
             .run_into(&self.target.join("logs").join(format!("{name}.merge.log")))?;
-        let count = corpus::replace(&committed(name), &minimal)?;
+        let told = fs::read_to_string(&control)
+            .map_err(|error| Failure::failed(format!("{}: {error}", control.display())))?;
+        let count = corpus::replace(&committed(name), &corpus::choose(&told))?;
         println!("{name}: {count} files in {}", committed(name).display());
         Ok(())
     }
