@@ -4,13 +4,14 @@ mod stored;
 
 use crate::input::{self, Knobs, Setting, received, sections};
 use http::header::{
-    CACHE_CONTROL, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, SET_COOKIE,
+    CACHE_CONTROL, CDN_CACHE_CONTROL, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH,
+    IF_UNMODIFIED_SINCE, SET_COOKIE,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use pitlane_policy::conditional::{self, Precondition};
 use pitlane_policy::{
-    Freshness, Profile, Refusal, RequestDirectives, Vary, Verdict, groups, may_store,
-    may_store_post, selecting_value, update,
+    Freshness, Profile, Refusal, RequestDirectives, ResponseDirectives, Vary, Verdict, groups,
+    may_store, may_store_post, selecting_value, update,
 };
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ pub(crate) fn run(bytes: &[u8]) {
     let outcome = decide(&setting, &response);
     if let Ok(freshness) = &outcome {
         what_is_stored_may_be(&setting, &response, freshness);
+        what_is_said_is_heeded(&setting, &response, freshness);
         time_only_takes_away(freshness, resident);
         a_request_only_restricts(&request, freshness, resident);
     }
@@ -69,6 +71,30 @@ fn what_is_stored_may_be(setting: &Setting, response: &HeaderMap, freshness: &Fr
     if freshness.retention().is_zero() {
         let can = setting.can_validate && update::has_validator(response);
         assert!(can, "{response:?} is of no use: {freshness:?}");
+    }
+}
+
+/// What a response says of itself, in the field that applies.
+fn what_is_said_is_heeded(setting: &Setting, response: &HeaderMap, freshness: &Freshness) {
+    let is_open = setting.profile == Profile::Rfc;
+    let targets = is_open.then_some(CDN_CACHE_CONTROL);
+    let (said, _) = ResponseDirectives::select(response, targets.as_slice());
+    let may_know = is_open && said.overrides_no_store();
+    assert!(!said.no_store || may_know, "{response:?}");
+    assert!(!said.private || setting.private_to_user, "{response:?}");
+    let may_share = setting.private_to_user || said.permits_authorized();
+    assert!(!setting.facts.authorized || may_share, "{response:?}");
+    let stated = said.s_maxage.or(said.max_age);
+    let stated = if said.no_cache {
+        Some(Duration::ZERO)
+    } else {
+        stated
+    };
+    if let Some(lifetime) = stated {
+        assert_eq!(freshness.lifetime(), lifetime, "{response:?}");
+    }
+    if said.forbids_stale() {
+        assert!(freshness.forbids_stale(), "{response:?}: {freshness:?}");
     }
 }
 
