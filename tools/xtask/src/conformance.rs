@@ -50,8 +50,15 @@ pub(crate) enum Shown<'a> {
     Unreadable,
 }
 
-/// The file of each scenario, by its name.
-pub(crate) type Scenarios = BTreeMap<String, String>;
+/// The stories by their names.
+pub(crate) type Scenarios = BTreeMap<String, Story>;
+
+/// What is asked of a story here; how it goes is its own runner's affair.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Story {
+    pub(crate) path: String,
+    pub(crate) profile: String,
+}
 
 impl Row {
     pub(crate) fn shown(&self) -> impl Iterator<Item = Shown<'_>> {
@@ -114,18 +121,20 @@ pub(crate) fn scenarios<'a>(
     files: impl Iterator<Item = (&'a str, &'a str)>,
 ) -> Result<Scenarios, String> {
     #[derive(Deserialize)]
-    struct Stories {
-        scenario: Vec<Story>,
+    struct File {
+        scenario: Vec<Entry>,
     }
     #[derive(Deserialize)]
-    struct Story {
+    struct Entry {
         name: String,
+        profile: String,
     }
     let mut all = Scenarios::new();
     for (path, text) in files.filter(|(path, _)| path.ends_with(".toml")) {
-        let stories: Stories = toml::from_str(text).map_err(|error| format!("{path}: {error}"))?;
-        for Story { name } in stories.scenario {
-            all.insert(name, path.to_owned());
+        let file: File = toml::from_str(text).map_err(|error| format!("{path}: {error}"))?;
+        for Entry { name, profile } in file.scenario {
+            let path = path.to_owned();
+            all.insert(name, Story { path, profile });
         }
     }
     Ok(all)
@@ -171,13 +180,23 @@ mod tests {
     #[test]
     fn scenarios_are_found_in_every_file() {
         let files = [
-            ("tests/scenarios/a.toml", "[[scenario]]\nname = \"one\"\n"),
-            ("tests/scenarios/b.toml", "[[scenario]]\nname = \"two\"\n"),
+            (
+                "tests/scenarios/a.toml",
+                "[[scenario]]\nname = \"one\"\nprofile = \"both\"\n",
+            ),
+            (
+                "tests/scenarios/b.toml",
+                "[[scenario]]\nname = \"two\"\nprofile = \"rfc\"\n",
+            ),
             ("tests/scenarios/README.md", "no story"),
         ];
         let found = scenarios(files.into_iter()).expect("they are well formed");
         assert_eq!(found.keys().collect::<Vec<_>>(), ["one", "two"]);
-        assert_eq!(found["two"], "tests/scenarios/b.toml");
+        let two = Story {
+            path: "tests/scenarios/b.toml".to_owned(),
+            profile: "rfc".to_owned(),
+        };
+        assert_eq!(found["two"], two);
         let said = scenarios([("a.toml", "[[")].into_iter()).expect_err("it is no TOML");
         assert!(said.starts_with("a.toml: "), "{said}");
     }

@@ -116,7 +116,7 @@ fn line(row: &Row, scenarios: &Scenarios) -> String {
 
 fn link(shown: Shown<'_>, scenarios: &Scenarios) -> String {
     let (name, path) = match shown {
-        Shown::Scenario(name) => (name, scenarios.get(name).map(String::as_str)),
+        Shown::Scenario(name) => (name, scenarios.get(name).map(|story| story.path.as_str())),
         Shown::Function { path, name } => (name, Some(path)),
         Shown::Unreadable => return String::new(),
     };
@@ -127,6 +127,7 @@ fn link(shown: Shown<'_>, scenarios: &Scenarios) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Story;
     use super::*;
 
     fn row(section: &str, level: &str, tests: Option<&str>) -> Row {
@@ -149,7 +150,11 @@ mod tests {
             row("RFC 9211 §2.1", "MAY", Some("tests/it/a.rs c_d")),
             row("RFC 9111 §4", "MUST NOT", None),
         ];
-        let files = Scenarios::from([("a_b".to_owned(), "tests/scenarios/x.toml".to_owned())]);
+        let story = Story {
+            path: "tests/scenarios/x.toml".to_owned(),
+            profile: "both".to_owned(),
+        };
+        let files = Scenarios::from([("a_b".to_owned(), story)]);
         let page = page(&rows, &files);
         for line in [
             "| RFC 9111 |  | 1 + 1 |  |  |  |  | 1 + 1 |",

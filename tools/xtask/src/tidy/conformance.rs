@@ -29,7 +29,8 @@ pub(crate) fn broken(repository: &Repository) -> Vec<String> {
         }
         let wrong = shape(row)
             .into_iter()
-            .chain(tests(row, &scenarios, repository));
+            .chain(tests(row, &scenarios, repository))
+            .chain(unshown(row, &scenarios));
         sentences.extend(wrong.map(|what| format!("{ROWS}: row `{}` {what}", row.id)));
     }
     sentences.extend(unnamed(&rows, &scenarios));
@@ -79,6 +80,22 @@ fn tests(row: &Row, scenarios: &Scenarios, repository: &Repository) -> Vec<Strin
     row.shown().filter_map(missing).collect()
 }
 
+/// A profile that a row holds for and none of its tests is about. A function may be about any.
+fn unshown(row: &Row, scenarios: &Scenarios) -> Option<String> {
+    let is_about = |shown: Shown<'_>, profile: &str| match shown {
+        Shown::Scenario(name) => scenarios
+            .get(name)
+            .is_none_or(|story| story.profile == "both" || story.profile == profile),
+        Shown::Function { .. } | Shown::Unreadable => true,
+    };
+    let profiles = PROFILES.iter().filter(|profile| {
+        **profile != "both" && (row.profile == "both" || row.profile == **profile)
+    });
+    let mut unshown = profiles.filter(|profile| !row.shown().any(|shown| is_about(shown, profile)));
+    let profile = unshown.next().filter(|_| row.shown().next().is_some())?;
+    Some(format!("is shown by no test for the profile `{profile}`"))
+}
+
 /// The stories that no row is about: either a rule is missing or the story says nothing.
 fn unnamed<'a>(rows: &'a [Row], scenarios: &'a Scenarios) -> impl Iterator<Item = String> + 'a {
     let named: BTreeSet<_> = rows
@@ -89,7 +106,7 @@ fn unnamed<'a>(rows: &'a [Row], scenarios: &'a Scenarios) -> impl Iterator<Item 
     let unnamed = scenarios
         .iter()
         .filter(move |(name, _)| !named.contains(name.as_str()));
-    unnamed.map(|(name, path)| format!("{path}: no row of {ROWS} names `{name}`"))
+    unnamed.map(|(name, story)| format!("{}: no row of {ROWS} names `{name}`", story.path))
 }
 
 fn scenario(shown: Shown<'_>) -> Option<&str> {
@@ -170,8 +187,23 @@ mod tests {
     }
 
     #[test]
+    fn a_row_is_shown_for_each_profile_that_it_holds_for() {
+        let fact = format!(", \"{TEST} fact\"");
+        let alone = || fixture::tidy().replace(ROWS, &fact, "");
+        let unshown = "is shown by no test for the profile `application`";
+        check_broken(
+            alone().replace(STORIES, "\"both\"", "\"rfc\""),
+            &format!("{ROWS}: row `9111-3-one` {unshown}"),
+        );
+        let for_rfc = alone().replace(STORIES, "\"both\"", "\"rfc\"");
+        let stale = format!("{PAGE} is out of date: `cargo xtask conformance` writes it");
+        check_broken(for_rfc.replace(ROWS, "\"both\"", "\"rfc\""), &stale);
+        check_broken(alone(), &stale);
+    }
+
+    #[test]
     fn every_story_is_named_by_a_row() {
-        let more = "[[scenario]]\nname = \"lonely\"\n";
+        let more = "[[scenario]]\nname = \"lonely\"\nprofile = \"rfc\"\n";
         let path = format!("{SCENARIOS}more.toml");
         check_broken(
             fixture::tidy().file(&path, more),

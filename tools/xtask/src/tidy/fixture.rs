@@ -25,7 +25,7 @@ const MANIFEST: &str = "[package]\nedition.workspace = true\n\n[lints]\nworkspac
 pub(crate) const TEST: &str = "tests/it/facts.rs";
 pub(crate) const STORIES: &str = "tests/scenarios/stories.toml";
 
-const STORY: &str = "[[scenario]]\nname = \"story\"\n";
+const STORY: &str = "[[scenario]]\nname = \"story\"\nprofile = \"both\"\n";
 const ROWS: &str = "[[row]]\nid = \"9111-3-one\"\nsection = \"RFC 9111 §3\"\n\
     level = \"MUST\"\nsays = \"It is so.\"\nprofile = \"both\"\n\
     tests = [\"scenario story\", \"tests/it/facts.rs fact\"]\n\n\
