@@ -6,8 +6,9 @@ use std::collections::HashMap;
 use std::hint::black_box;
 use std::time::Duration;
 
-use http::header::{ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE};
+use http::header::{ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, ETAG, LAST_MODIFIED};
 use http::{HeaderMap, HeaderName, Method};
+use pitlane_policy::conditional::Precondition;
 use pitlane_policy::{
     RequestDirectives, Rules, Vary, conditional, may_store, range, selecting_value, update,
 };
@@ -69,68 +70,78 @@ fn counted(case: &mut Case) -> u64 {
 
 /// What every hit may ask, after the two that all others are compared with.
 fn hits() -> Vec<Row> {
-    let stored = headers(TYPICAL);
-    let fresh = exchange::freshness(&stored);
+    let rows = [floors(), keys(), preconditions(), parts()];
+    rows.into_iter().flatten().collect()
+}
+
+fn floors() -> Vec<Row> {
+    let fresh = exchange::freshness(&headers(TYPICAL));
     let resident = Duration::from_secs(20);
-    let map: HashMap<String, u32> = (0..1_000)
-        .map(|n| (format!("/clubs/{n}?page=2"), n))
-        .collect();
+    let names = (0..1_000).map(|n| (format!("/clubs/{n}?page=2"), n));
+    let map: HashMap<String, u32> = names.collect();
+    let accepts = move |request: &HeaderMap| {
+        RequestDirectives::from_headers(black_box(request)).accept(&fresh, resident)
+    };
     let silent = headers("accept: text/html\nuser-agent: bench/1.0");
     let forcing = headers("accept: text/html\ncache-control: max-age=0, no-cache");
-    let (judge, accept) = (fresh, fresh);
-    let accepts = move |request: &HeaderMap| {
-        RequestDirectives::from_headers(black_box(request)).accept(&accept, resident)
-    };
-    let one_tag = headers("if-none-match: \"5f2a-62c1\"");
-    let ten_tags = headers(&format!(
-        "if-none-match: {}\"5f2a-62c1\"",
-        "\"0123-4567\", ".repeat(9)
-    ));
-    let one_range = headers("range: bytes=100-199");
-    let evaluates = |request: HeaderMap| {
-        let stored = stored.clone();
-        let (etag, changed) = (
-            stored.get("etag").cloned(),
-            stored.get("last-modified").cloned(),
-        );
-        move || {
-            let request = black_box(&request);
-            conditional::evaluate(&Method::GET, request, etag.as_ref(), changed.as_ref())
-        }
-    };
-    let whole = stored.clone();
     vec![
         row("a look into a map of 1000 strings", 0, move || {
             map.get(black_box("/clubs/500?page=2")).copied()
         }),
         row("judge", 0, move || {
-            black_box(&judge).judge(black_box(resident))
+            black_box(&fresh).judge(black_box(resident))
         }),
         row("request directives, none sent", 0, move || accepts(&silent)),
         row("request directives, `max-age=0, no-cache`", 0, move || {
             accepts(&forcing)
         }),
+    ]
+}
+
+fn keys() -> Vec<Row> {
+    let three = &[ACCEPT_ENCODING, ACCEPT_LANGUAGE, ACCEPT];
+    vec![
         row("selecting value, 1 field", 0, selecting(&[ACCEPT_ENCODING])),
+        row("selecting value, 3 fields", 0, selecting(three)),
+    ]
+}
+
+fn preconditions() -> Vec<Row> {
+    let ten = format!("{}\"5f2a-62c1\"", "\"0123-4567\", ".repeat(9));
+    let date = "if-modified-since: Thu, 14 Jan 2027 17:21:09 GMT";
+    vec![
+        row("preconditions, none sent", 0, evaluating("accept: */*")),
         row(
-            "selecting value, 3 fields",
+            "preconditions, one tag",
             0,
-            selecting(&[ACCEPT_ENCODING, ACCEPT_LANGUAGE, ACCEPT]),
+            evaluating("if-none-match: \"5f2a-62c1\""),
         ),
         row(
-            "preconditions, none sent",
+            "preconditions, the last tag of ten",
             0,
-            evaluates(headers("accept: */*")),
+            evaluating(&format!("if-none-match: {ten}")),
         ),
-        row("preconditions, one tag", 0, evaluates(one_tag)),
-        row("preconditions, the last tag of ten", 0, evaluates(ten_tags)),
-        row("a range, none sent", 0, {
-            let (request, stored) = (headers("accept: */*"), whole.clone());
-            move || range::select(black_box(&request), &stored, 4_096)
-        }),
+        row("preconditions, a date", 0, evaluating(date)),
+    ]
+}
+
+fn evaluating(request: &str) -> impl FnMut() -> Precondition + use<> {
+    let (request, stored) = (headers(request), headers(TYPICAL));
+    move || {
+        let (etag, changed) = (stored.get(ETAG), stored.get(LAST_MODIFIED));
+        conditional::evaluate(&Method::GET, black_box(&request), etag, changed)
+    }
+}
+
+fn parts() -> Vec<Row> {
+    let selecting = |request: &str| {
+        let (request, stored) = (headers(request), headers(TYPICAL));
+        move || range::select(black_box(&request), &stored, 4_096)
+    };
+    vec![
+        row("a range, none sent", 0, selecting("accept: */*")),
         // The list of the parts.
-        row("a range, one part", 1, move || {
-            range::select(black_box(&one_range), &whole, 4_096)
-        }),
+        row("a range, one part", 1, selecting("range: bytes=100-199")),
     ]
 }
 
