@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Extensions, HeaderMap, Method, Request, Response, Uri, header};
+use http::{Extensions, HeaderMap, Method, Request, Response, StatusCode, Uri, header};
 use http_body::Body;
 use pitlane_core::{Basis, Digest, Followed, Joined, Outcome, Reason, TagId};
 use pitlane_policy::{Profile, RequestDirectives, RequestFacts, conditional};
@@ -105,13 +105,11 @@ where
     // What is stored may have been replaced, or found to be nothing to ask about.
     let (found, variant) = call.find_again();
     call.variant = variant;
-    let now = call.settings.cache.shared().clock.now();
-    let headers = call.request.headers();
-    let stale = match heed(&call.settings, &call.ask, headers, found, now) {
-        Ok(Found::Fresh { entry, age, ttl }) => {
+    let stale = match found {
+        Found::Fresh { entry, age, ttl } => {
             return Ok(call.serve_collapsed(&entry, why, age, ttl.cast_signed()));
         }
-        Ok(Found::Miss { stale, .. }) => stale,
+        Found::Miss { stale, .. } => stale,
         _ => None,
     };
     call.alone(why, stale).await
@@ -138,11 +136,14 @@ impl<S, Q> Call<S, Q> {
         tags
     }
 
-    /// What memory has at this moment.
+    /// What memory has for this request at this moment.
     fn find_again(&self) -> (Found, Option<Place>) {
         let cache = &self.settings.cache;
         let now = cache.shared().clock.now();
-        find(cache, &self.place.key, self.request.headers(), now)
+        let headers = self.request.headers();
+        let (found, variant) = find(cache, &self.place.key, headers, now);
+        let heeded = heed(&self.settings, &self.ask, headers, found, now);
+        (heeded.unwrap_or(Found::Pass), variant)
     }
 
     fn place(&self) -> &Place {
@@ -253,6 +254,7 @@ impl<S, Q> Call<S, Q> {
             self.label.as_deref(),
             fallback,
             &self.reading(),
+            None,
         )
     }
 
@@ -474,7 +476,8 @@ where
             conditional: headers.map(|headers| (&Method::GET, headers)),
         };
         let label = settling.label.as_deref();
-        return Ok(serve_stale(&settings, label, &fallback, &reading));
+        let status = answer.ok().map(|response| response.status());
+        return Ok(serve_stale(&settings, label, &fallback, &reading, status));
     }
     match answer {
         Ok(response) => Ok(settling.settle_async(response, lead).await),
@@ -493,12 +496,12 @@ pub(crate) fn serve_stale<R: Body>(
     label: Option<&str>,
     fallback: &Stale,
     reading: &Reading<'_>,
+    status: Option<StatusCode>,
 ) -> Response<ResponseBody<R>> {
-    let detail = Reason::StaleIfError;
-    count(settings, label, Outcome::Stale, detail);
-    let telling = Telling::Hit {
+    count(settings, label, Outcome::Stale, Reason::StaleIfError);
+    let telling = Telling::StandIn {
+        status,
         ttl: -fallback.stale_for.cast_signed(),
-        detail,
     };
     serve(settings, &fallback.entry, reading, fallback.age, telling)
 }

@@ -56,7 +56,8 @@ impl<S, Q> Call<S, Q> {
                 conditional: Some((&method, &client)),
             };
             let label = settling.label.as_deref();
-            return Ok(serve_stale(&settings, label, &fallback, &reading));
+            let status = answer.ok().map(|response| response.status());
+            return Ok(serve_stale(&settings, label, &fallback, &reading, status));
         }
         let (mut parts, body) = answer?.into_parts();
         let outer = Scope::current();

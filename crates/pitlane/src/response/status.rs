@@ -57,6 +57,11 @@ pub(crate) enum Telling {
     },
     /// Made here: nothing was stored, and nobody was asked.
     Made { detail: Reason },
+    /// From the cache, in the place of a failure: of an answer with this status, or of none.
+    StandIn {
+        status: Option<StatusCode>,
+        ttl: i64,
+    },
     /// From the cache, after the inner service had confirmed it.
     Validated { why: Reason },
     /// From somebody else's request to the inner service.
@@ -77,6 +82,7 @@ impl Telling {
             // What has just become stale has been so for zero seconds.
             Self::Hit { detail, .. } => matches!(detail, Reason::Fresh),
             Self::Collapsed { ttl, .. } => ttl > 0,
+            Self::StandIn { .. } => false,
             Self::Forward { .. } | Self::Validated { .. } | Self::Made { .. } => true,
         }
     }
@@ -115,10 +121,7 @@ impl Telling {
             } => {
                 text.push("pitlane; fwd=");
                 text.push(forward(why));
-                if let Some(status) = status {
-                    text.push("; fwd-status=");
-                    text.push(status.as_str());
-                }
+                push_status(&mut text, status);
                 if stored {
                     text.push("; stored");
                 }
@@ -127,6 +130,13 @@ impl Telling {
             Self::Made { detail } => {
                 text.push("pitlane");
                 push_detail(&mut text, detail);
+            }
+            Self::StandIn { status, ttl } => {
+                text.push("pitlane; fwd=stale");
+                push_status(&mut text, status);
+                text.push("; ttl=");
+                push_ttl(&mut text, ttl);
+                push_detail(&mut text, Reason::StaleIfError);
             }
             Self::Validated { why } => {
                 text.push("pitlane; fwd=");
@@ -187,6 +197,13 @@ fn constants(why: impl Fn(Reason) -> Reason) -> Vec<HeaderValue> {
         HeaderValue::from_static(String::leak(text))
     };
     Reason::ALL.iter().map(value).collect()
+}
+
+fn push_status(text: &mut Text, status: Option<StatusCode>) {
+    if let Some(status) = status {
+        text.push("; fwd-status=");
+        text.push(status.as_str());
+    }
 }
 
 fn push_ttl(text: &mut Text, ttl: i64) {
@@ -290,6 +307,12 @@ mod tests {
         check(seen, told);
         let detail = Reason::OnlyIfCached;
         check(Telling::Made { detail }, "pitlane; detail=only-if-cached");
+        let stood_in = Telling::StandIn {
+            status: Some(StatusCode::BAD_GATEWAY),
+            ttl: -9,
+        };
+        let told = "pitlane; fwd=stale; fwd-status=502; ttl=-9; detail=stale-if-error";
+        check(stood_in, told);
         check(
             Telling::Validated {
                 why: Reason::Expired,

@@ -76,7 +76,7 @@ impl StoredResponse {
             let etag = etag.unwrap_or_else(|| entity_tag(&headers, &body));
             headers.insert(header::ETAG, etag);
         }
-        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+        declare_length(&mut headers, status, body.len());
         let told_before = headers.contains_key(&CACHE_STATUS);
         // Placeholders: a hit replaces them without growing the map.
         headers.insert(header::AGE, HeaderValue::from_static("0"));
@@ -100,7 +100,7 @@ impl StoredResponse {
         ours: Ours,
     ) -> Self {
         let told_before = headers.contains_key(&CACHE_STATUS);
-        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+        declare_length(&mut headers, status, body.len());
         headers.insert(header::AGE, HeaderValue::from_static("0"));
         Self {
             status,
@@ -253,6 +253,15 @@ pub(crate) struct Serve<'a> {
     /// Age in seconds.
     pub(crate) age: u64,
     pub(crate) telling: Option<Telling>,
+}
+
+/// Every answer but a 204 says how long it is (RFC 9110 §8.6).
+fn declare_length(headers: &mut HeaderMap, status: StatusCode, length: usize) {
+    if status == StatusCode::NO_CONTENT {
+        headers.remove(header::CONTENT_LENGTH);
+    } else {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
 }
 
 fn owned(value: &HeaderValue) -> HeaderValue {
