@@ -13,8 +13,9 @@
 //! ```
 //!
 //! The layers are generic over bodies, keep the inner service's error type, and never fail a
-//! request: what goes wrong in the cache is a miss. They need a tokio runtime with its timer. [`CacheHint`] lets a handler name tags;
-//! [`Caches::invalidate`] ends everything that carries one.
+//! request: what goes wrong in the cache is a miss. (A handler that answers 304 for something else
+//! than it was asked about is answered with a 502, once.) They need a tokio runtime with its timer.
+//! [`CacheHint`] lets a handler name tags; [`Caches::invalidate`] ends everything that carries one.
 
 mod cache;
 mod clock;

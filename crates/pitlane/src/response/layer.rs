@@ -60,6 +60,19 @@ pub type ResponseCacheLayer = CacheLayer<General>;
 /// nothing is stored. A client's own `Cache-Control` can't force misses, except for
 /// `only-if-cached`.
 ///
+/// From what is stored come whole answers, heads, parts (`Range`) and 304s for clients that have it
+/// already. What has become stale, and has an `ETag` or a `Last-Modified` of the handler's, is not
+/// computed anew if the handler knows conditions: it is asked with `If-None-Match` or
+/// `If-Modified-Since`, and its 304 makes the entry fresh again.
+///
+/// A write (any method but the safe ones) that is not answered with an error ends what is stored of
+/// its URI, of the URIs of the same host in `Location` and `Content-Location`, and of the groups in
+/// `Cache-Group-Invalidation` (RFC 9875).
+///
+/// [`Profile::Rfc`] is for a gateway in front of an origin that isn't its own application: all
+/// that RFC 9111 allows. What it and its companions ask of a cache is listed row by row, each with
+/// its test, in `docs/reference/conformance.md`.
+///
 /// # Example
 ///
 /// ```
