@@ -71,6 +71,30 @@ async fn another_origins_uris_are_no_business_of_an_answers() {
     .await;
 }
 
+/// One host's answers can't empty another host's part of the cache.
+#[tokio::test]
+async fn what_is_stored_of_another_origin_stays_whatever_an_answer_names() {
+    let origin = Origin::new(|request, call| async move {
+        if request.method() != Method::GET {
+            let named = [
+                ("location", "http://other.test/a"),
+                ("content-location", "//other.test/a"),
+            ];
+            return Origin::reply(&named, "");
+        }
+        Origin::reply(&[("cache-control", "max-age=60")], call.to_string())
+    });
+    let service = bench().layer.layer(origin);
+    let elsewhere = || {
+        let request = http::Request::builder().uri("http://other.test/a");
+        let request = request.body(http_body_util::Empty::new()).unwrap();
+        crate::drive::try_send(service.clone(), request)
+    };
+    elsewhere().await.unwrap();
+    ask(&service, Method::POST, "/form", &[]).await;
+    assert_eq!(elsewhere().await.unwrap().detail(), "fresh");
+}
+
 #[tokio::test]
 async fn an_error_ends_nothing() {
     check(404, &[("location", "/a")], [false; 3]).await;

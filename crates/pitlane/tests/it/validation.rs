@@ -520,7 +520,9 @@ async fn nobody_waits_for_the_body_of_what_must_be_validated_each_time() {
             Origin::reply(headers, call.to_string())
         }
     });
-    let service = bench.layer.profile(Profile::Rfc).layer(origin);
+    // Nobody goes on alone because it took too long.
+    let layer = bench.layer.patience(Duration::from_secs(3600));
+    let service = layer.profile(Profile::Rfc).layer(origin);
     let slow = tokio::spawn(get(&service, "/"));
     bounded(gate.arrival()).await;
     assert_eq!(bounded(get(&service, "/")).await.text(), "2");
