@@ -35,7 +35,9 @@ pub const LONGEST_NAME: usize = 256;
 pub const MOST_INVALIDATED: usize = 16_384;
 
 static CACHE_GROUPS: HeaderName = HeaderName::from_static("cache-groups");
-static CACHE_GROUP_INVALIDATION: HeaderName = HeaderName::from_static("cache-group-invalidation");
+/// The field that [`invalidated`] reads.
+pub static CACHE_GROUP_INVALIDATION: HeaderName =
+    HeaderName::from_static("cache-group-invalidation");
 
 /// A response is in more groups than [`MOST_GROUPS`], or one has a longer name than
 /// [`LONGEST_NAME`].

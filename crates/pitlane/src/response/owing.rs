@@ -1,14 +1,14 @@
 //! What a write invalidates (RFC 9111 §4.4, RFC 9875 §3).
 
-use std::{future::Future, mem, pin::Pin};
+use std::{future::Future, iter, mem, pin::Pin};
 
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, header, request::Parts};
 use iri_string::types::{UriAbsoluteStr, UriReferenceStr};
-use pitlane_core::{Basis, Position, Record, TagId, TagKind};
+use pitlane_core::{Basis, Mark, Position, Record, TagId, TagKind};
 use pitlane_policy::groups;
 
 use super::{
-    key::{Host, group_tag, site_of, uri_tag},
+    key::{Host, group_tag, site_of, uri_tag, with_name},
     layer::Settings,
 };
 use crate::cache::Cache;
@@ -21,32 +21,26 @@ pub(crate) struct Owing {
     cache: Cache,
     uri: TagId,
     begun: bool,
-    /// Every answer's future has room for a debt, so what few debts need lies elsewhere.
-    beside: Box<Beside>,
-}
-
-struct Beside {
-    uri: Uri,
-    host: Option<HeaderValue>,
+    /// The URI as a name: where its path begins, and the whole.
+    path: usize,
+    name: Box<[u8]>,
     /// What the answer names.
-    named: Vec<(TagKind, TagId)>,
+    named: Box<[(TagKind, TagId)]>,
 }
 
 impl Owing {
     /// `None` for a URI that nothing can be stored under.
     pub(crate) fn of(settings: &Settings, parts: &Parts) -> Option<Self> {
         let cache = &settings.cache;
-        let target = settings.uri_of(parts);
-        let uri = uri_tag(cache, target, Host::of(&parts.headers))?;
-        Some(Self {
+        let tags = cache.shared().log.tags();
+        let host = Host::of(&parts.headers);
+        with_name(settings.uri_of(parts), host, |name, path| Self {
             cache: cache.clone(),
-            uri,
+            uri: TagId::of(tags, TagKind::Uri, name),
             begun: false,
-            beside: Box::new(Beside {
-                uri: target.clone(),
-                host: parts.headers.get(header::HOST).cloned(),
-                named: Vec::new(),
-            }),
+            path,
+            name: name.into(),
+            named: Box::default(),
         })
     }
 
@@ -60,7 +54,7 @@ impl Owing {
     pub(crate) fn answered(&mut self, status: StatusCode, headers: &HeaderMap) {
         self.begun = status.is_success() || status.is_redirection();
         if self.begun {
-            self.beside.read(&self.cache, headers);
+            self.named = self.read(headers);
         }
     }
 
@@ -80,10 +74,7 @@ impl Owing {
         let (Some(name), None) = (names.next(), names.next()) else {
             return false;
         };
-        let there = self.beside.site().and_then(|site| {
-            let there = resolve(&site, &self.beside.uri, name)?;
-            uri_tag(&self.cache, &there, Host::default())
-        });
+        let there = self.resolve(name);
         there == Some(self.uri)
     }
 
@@ -95,15 +86,50 @@ impl Owing {
         if shared.uplink.is_some() || !self.begun {
             return None;
         }
-        let marks = self.record();
-        let basis = shared.log.append_over(at, tags, marks.marks());
+        let basis = shared.log.append_over(at, tags, self.marks());
         self.begun = false;
         basis
     }
 
+    /// The URIs of the same origin and the groups that an answer names.
+    fn read(&self, headers: &HeaderMap) -> Box<[(TagKind, TagId)]> {
+        // Most answers name nothing.
+        let fields = [header::LOCATION, header::CONTENT_LOCATION];
+        let named = fields.iter().any(|name| headers.contains_key(name));
+        if !named && !headers.contains_key(&groups::CACHE_GROUP_INVALIDATION) {
+            return Box::default();
+        }
+        let references = fields.iter().flat_map(|name| headers.get_all(name));
+        let uris = references.filter_map(|reference| self.resolve(reference));
+        let tags = self.cache.shared().log.tags();
+        let (site, _) = self.name.split_at(self.path);
+        let groups = groups::invalidated(headers);
+        let groups = groups.iter().map(|group| group_tag(site, group).id(tags));
+        uris.map(|uri| (TagKind::Uri, uri))
+            .chain(groups.map(|group| (TagKind::Group, group)))
+            .collect()
+    }
+
+    /// The URI that a reference in the answer means. `None` for another origin's, which is no
+    /// business of this answer's.
+    fn resolve(&self, reference: &HeaderValue) -> Option<TagId> {
+        let (site, path) = self.name.split_at(self.path);
+        let there = resolve(site, path, reference)?;
+        let same = site_of(&there, Host::default()).as_deref() == Some(site);
+        same.then(|| uri_tag(&self.cache, &there, Host::default()))?
+    }
+
     fn record(&self) -> Record {
-        let named = self.beside.named.iter().copied();
-        Record::of_ids([(TagKind::Uri, self.uri)].into_iter().chain(named))
+        Record::of_ids(self.tags())
+    }
+
+    fn marks(&self) -> impl Iterator<Item = Mark> {
+        self.tags().map(|(_, tag)| Mark { tag, soft: false })
+    }
+
+    fn tags(&self) -> impl Iterator<Item = (TagKind, TagId)> {
+        let named = self.named.iter().copied();
+        iter::once((TagKind::Uri, self.uri)).chain(named)
     }
 }
 
@@ -116,50 +142,18 @@ impl Drop for Owing {
         match &shared.uplink {
             Some(uplink) => uplink.owe(self.record()),
             None => {
-                shared.log.append(self.record().marks());
+                shared.log.append(self.marks());
             }
         }
     }
 }
 
-impl Beside {
-    fn site(&self) -> Option<Vec<u8>> {
-        let host = Host {
-            value: self.host.as_ref().map(HeaderValue::as_bytes),
-            repeated: false,
-        };
-        site_of(&self.uri, host)
-    }
-
-    /// Notes the URIs of the same origin and the groups that an answer names.
-    fn read(&mut self, cache: &Cache, headers: &HeaderMap) {
-        let Some(site) = self.site() else {
-            return;
-        };
-        for name in [header::LOCATION, header::CONTENT_LOCATION] {
-            for reference in headers.get_all(name) {
-                let there = resolve(&site, &self.uri, reference);
-                // Another origin's URI is no business of this answer's.
-                let there = there.filter(|uri| {
-                    site_of(uri, Host::default()).as_deref() == Some(site.as_slice())
-                });
-                let tag = there.and_then(|uri| uri_tag(cache, &uri, Host::default()));
-                self.named.extend(tag.map(|tag| (TagKind::Uri, tag)));
-            }
-        }
-        for group in groups::invalidated(headers) {
-            let tag = group_tag(&site, &group).id(cache.shared().log.tags());
-            self.named.push((TagKind::Group, tag));
-        }
-    }
-}
-
-/// What `reference` means in an answer from `target`, without a fragment (RFC 9110 §10.2.2).
-pub(crate) fn resolve(site: &[u8], target: &Uri, reference: &HeaderValue) -> Option<Uri> {
+/// What `reference` means in an answer from `path` of `site`, without a fragment (RFC 9110 §10.2.2).
+fn resolve(site: &[u8], path: &[u8], reference: &HeaderValue) -> Option<Uri> {
     let reference = reference.to_str().ok()?.trim();
     let reference = reference.split('#').next().unwrap_or(reference);
     let site = std::str::from_utf8(site).ok()?;
-    let path = target.path_and_query().map_or("/", |path| path.as_str());
+    let path = std::str::from_utf8(path).ok()?;
     let base = format!("http://{site}{path}");
     let resolved = UriAbsoluteStr::new(&base)
         .ok()
@@ -182,9 +176,8 @@ mod tests {
 
     #[track_caller]
     fn check(reference: &str, expected: &str) {
-        let target = Uri::from_static("/clubs/42?page=2");
         let reference = HeaderValue::from_str(reference).unwrap();
-        let found = resolve(b"a.org:81", &target, &reference);
+        let found = resolve(b"a.org:81", b"/clubs/42?page=2", &reference);
         let found = found.map(|uri| uri.to_string()).unwrap_or_default();
         assert_eq!(found, expected, "{reference:?}");
     }

@@ -75,6 +75,8 @@ where
 }
 
 impl<S: Clone> ResponseCache<S> {
+    // On its way in and out the request and the future would be copied once more.
+    #[inline(always)]
     fn answer<Q, R>(&self, parts: Parts, body: Q) -> ResponseFuture<S, Q, R>
     where
         S: Service<Request<Q>, Response = Response<R>> + Send + 'static,

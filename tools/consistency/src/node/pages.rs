@@ -44,7 +44,9 @@ impl Pages {
         let status = answer.headers().get("cache-status");
         let status = status.ok_or("no Cache-Status")?.to_str()?.to_owned();
         let version = version(answer, row).await?;
-        let is_hit = status.starts_with("pitlane; hit") || status.contains("; collapsed");
+        let is_hit = status.starts_with("pitlane; hit")
+            || status.contains("; collapsed")
+            || status.ends_with("detail=stale-if-error");
         let is_remote = status.ends_with("detail=remote");
         Ok(Seen {
             version,
