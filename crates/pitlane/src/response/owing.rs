@@ -17,7 +17,11 @@ pub(crate) type Publishing = Pin<Box<dyn Future<Output = Option<Position>> + Sen
 
 /// An unsafe request's debt: once its handler has begun, its URI is invalidated, whatever
 /// becomes of the request, unless the handler answers with an error.
-pub(crate) struct Owing {
+///
+/// It lies in a box, because every answer's future has room for it, and most are hits.
+pub(crate) struct Owing(Box<Debt>);
+
+struct Debt {
     cache: Cache,
     uri: TagId,
     begun: bool,
@@ -34,7 +38,7 @@ impl Owing {
         let cache = &settings.cache;
         let tags = cache.shared().log.tags();
         let host = Host::of(&parts.headers);
-        with_name(settings.uri_of(parts), host, |name, path| Self {
+        with_name(settings.uri_of(parts), host, |name, path| Debt {
             cache: cache.clone(),
             uri: TagId::of(tags, TagKind::Uri, name),
             begun: false,
@@ -42,29 +46,30 @@ impl Owing {
             name: name.into(),
             named: Box::default(),
         })
+        .map(|debt| Self(Box::new(debt)))
     }
 
     /// The handler has begun: from now on it may have changed something.
     pub(crate) const fn begin(&mut self) {
-        self.begun = true;
+        self.0.begun = true;
     }
 
     /// An error answer changes nothing; an error without an answer leaves the outcome unknown,
     /// and that invalidates.
     pub(crate) fn answered(&mut self, status: StatusCode, headers: &HeaderMap) {
-        self.begun = status.is_success() || status.is_redirection();
-        if self.begun {
-            self.named = self.read(headers);
+        self.0.begun = status.is_success() || status.is_redirection();
+        if self.0.begun {
+            self.0.named = self.0.read(headers);
         }
     }
 
     /// Pays the debt: at once, or by waiting for a log that lies outside the process.
     pub(crate) fn publish(mut self) -> Option<Publishing> {
-        let uplink = self.cache.shared().uplink.clone()?;
-        if !mem::take(&mut self.begun) {
+        let uplink = self.0.cache.shared().uplink.clone()?;
+        if !mem::take(&mut self.0.begun) {
             return None;
         }
-        let record = self.record();
+        let record = self.0.record();
         Some(Box::pin(async move { uplink.append(record).await }))
     }
 
@@ -74,23 +79,40 @@ impl Owing {
         let (Some(name), None) = (names.next(), names.next()) else {
             return false;
         };
-        let there = self.resolve(name);
-        there == Some(self.uri)
+        let there = self.0.resolve(name);
+        there == Some(self.0.uri)
     }
 
     /// Pays the debt to the process's own log, and says where what was computed at `at`
     /// stands behind it. `None` when it doesn't, or when others write to the log too: what they invalidate
     /// meanwhile can't be told from what this does.
     pub(crate) fn pay_over(mut self, at: &Basis, tags: &[TagId]) -> Option<Basis> {
-        let shared = self.cache.shared();
-        if shared.uplink.is_some() || !self.begun {
+        let shared = self.0.cache.shared();
+        if shared.uplink.is_some() || !self.0.begun {
             return None;
         }
-        let basis = shared.log.append_over(at, tags, self.marks());
-        self.begun = false;
+        let basis = shared.log.append_over(at, tags, self.0.marks());
+        self.0.begun = false;
         basis
     }
+}
 
+impl Drop for Debt {
+    fn drop(&mut self) {
+        if !self.begun {
+            return;
+        }
+        let shared = self.cache.shared();
+        match &shared.uplink {
+            Some(uplink) => uplink.owe(self.record()),
+            None => {
+                shared.log.append(self.marks());
+            }
+        }
+    }
+}
+
+impl Debt {
     /// The URIs of the same origin and the groups that an answer names.
     fn read(&self, headers: &HeaderMap) -> Box<[(TagKind, TagId)]> {
         // Most answers name nothing.
@@ -130,21 +152,6 @@ impl Owing {
     fn tags(&self) -> impl Iterator<Item = (TagKind, TagId)> {
         let named = self.named.iter().copied();
         iter::once((TagKind::Uri, self.uri)).chain(named)
-    }
-}
-
-impl Drop for Owing {
-    fn drop(&mut self) {
-        if !self.begun {
-            return;
-        }
-        let shared = self.cache.shared();
-        match &shared.uplink {
-            Some(uplink) => uplink.owe(self.record()),
-            None => {
-                shared.log.append(self.marks());
-            }
-        }
     }
 }
 
