@@ -218,33 +218,15 @@ impl<S, Q> Call<S, Q> {
         .ok()
     }
 
-    fn serve_remote<R: Body>(
+    fn serve_hit<R: Body>(
         &self,
         entry: &Entry,
         age: u64,
-        ttl: u64,
+        ttl: i64,
+        (outcome, detail): (Outcome, Reason),
     ) -> Response<ResponseBody<R>> {
-        let detail = Reason::Remote;
-        self.count(Outcome::Hit, detail);
-        let telling = Telling::Hit {
-            ttl: ttl.cast_signed(),
-            detail,
-        };
-        serve(&self.settings, entry, &self.reading(), age, telling)
-    }
-
-    fn serve_accepted<R: Body>(
-        &self,
-        entry: &Entry,
-        age: u64,
-        stale_for: u64,
-    ) -> Response<ResponseBody<R>> {
-        let detail = Reason::MaxStale;
-        self.count(Outcome::Stale, detail);
-        let telling = Telling::Hit {
-            ttl: -stale_for.cast_signed(),
-            detail,
-        };
+        self.count(outcome, detail);
+        let telling = Telling::Hit { ttl, detail };
         serve(&self.settings, entry, &self.reading(), age, telling)
     }
 
@@ -294,7 +276,8 @@ impl<S, Q> Call<S, Q> {
         match self.look_remote().await {
             Some(Found::Fresh { entry, age, ttl }) => {
                 lead.land(Flown::Entry(Arc::clone(&entry)));
-                return Ok(self.serve_remote(&entry, age, ttl));
+                let told = (Outcome::Hit, Reason::Remote);
+                return Ok(self.serve_hit(&entry, age, ttl.cast_signed(), told));
             }
             Some(Found::Accepted {
                 entry,
@@ -302,7 +285,8 @@ impl<S, Q> Call<S, Q> {
                 stale_for,
             }) => {
                 lead.release();
-                return Ok(self.serve_accepted(&entry, age, stale_for));
+                let told = (Outcome::Stale, Reason::MaxStale);
+                return Ok(self.serve_hit(&entry, age, -stale_for.cast_signed(), told));
             }
             Some(Found::Miss {
                 stale: Some(there), ..

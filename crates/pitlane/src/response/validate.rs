@@ -38,11 +38,13 @@ pub(crate) fn ask(entry: &Entry, request: &mut HeaderMap) -> bool {
 impl Settling {
     /// Whether the inner service answered 304 for something else than it was asked about.
     pub(crate) fn is_contradicted_by<R>(&self, answer: &Response<R>) -> bool {
+        if answer.status() != StatusCode::NOT_MODIFIED {
+            return false;
+        }
         let stored = self.validating.as_deref().and_then(response_of);
         stored.is_some_and(|stored| {
             let given = stored.given_head();
-            answer.status() == StatusCode::NOT_MODIFIED
-                && !update::confirms(&given, answer.headers())
+            !update::confirms(&given, answer.headers())
                 && !is_weakly_the_same(&given, answer.headers())
         })
     }
