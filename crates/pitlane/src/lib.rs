@@ -22,6 +22,8 @@ mod clock;
 mod error;
 mod response;
 mod stats;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod units;
 
 pub use cache::{

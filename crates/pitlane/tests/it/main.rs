@@ -23,5 +23,7 @@ mod patience;
 mod shares;
 mod stacks;
 mod stale;
+#[cfg(feature = "testing")]
+mod testing;
 mod validation;
 mod variants;
