@@ -1,10 +1,6 @@
 //! The board over real sockets, in both HTTP versions; the program itself; two of it over one
 //! Redis.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "in a test a panic is the report"
-)]
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod pages;
 mod program;
