@@ -151,6 +151,10 @@ reasons! {
     KeyTooLong = "key-too-long",
     /// The route is cached per user and the request has no user.
     NoUser = "no-user",
+    /// The route is cached per tenant and the request has no tenant.
+    NoTenant = "no-tenant",
+    /// The layer only tries out what it would do: the answer would have come from the cache.
+    DryRun = "dry-run",
     /// The request says no-store.
     RequestNoStore = "request-no-store",
     /// The request says no-cache or asks for less than is stored.

@@ -37,8 +37,8 @@ pub(crate) fn check(
     if request.cross_origin && names_an_origin(headers) && !vary.contains(&ORIGIN) {
         return Err(Refusal::ReflectedOrigin);
     }
-    if has_nonce(headers, CONTENT_SECURITY_POLICY)
-        || has_nonce(headers, CONTENT_SECURITY_POLICY_REPORT_ONLY)
+    if has_nonce(rules, headers, CONTENT_SECURITY_POLICY)
+        || has_nonce(rules, headers, CONTENT_SECURITY_POLICY_REPORT_ONLY)
     {
         return Err(Refusal::CspNonce);
     }
@@ -51,10 +51,18 @@ fn names_an_origin(headers: &HeaderMap) -> bool {
     origins.any(|origin| crate::syntax::trim(origin.as_bytes()) != b"*")
 }
 
-fn has_nonce(headers: &HeaderMap, field: HeaderName) -> bool {
+/// Whether a policy names a nonce that the cache doesn't replace.
+fn has_nonce(rules: &Rules, headers: &HeaderMap, field: HeaderName) -> bool {
     headers.get_all(field).into_iter().any(|policy| {
-        let mut windows = policy.as_bytes().windows(NONCE.len());
-        windows.any(|window| window.eq_ignore_ascii_case(NONCE))
+        let policy = policy.as_bytes();
+        let mut starts = (0..policy.len()).filter_map(|at| {
+            let (word, nonce) = policy.get(at..)?.split_at_checked(NONCE.len())?;
+            word.eq_ignore_ascii_case(NONCE).then_some(nonce)
+        });
+        starts.any(|nonce| {
+            let nonce = nonce.split(|byte| *byte == b'\'').next();
+            !nonce.is_some_and(|nonce| rules.replaces_nonce(nonce))
+        })
     })
 }
 

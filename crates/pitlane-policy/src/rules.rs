@@ -33,6 +33,7 @@ pub struct Rules {
     pub(crate) store_empty: bool,
     pub(crate) store_redirects: bool,
     pub(crate) targets: Vec<HeaderName>,
+    pub(crate) replaced_nonces: Vec<Box<str>>,
 }
 
 /// What storing depends on in the request.
@@ -82,6 +83,7 @@ impl Rules {
             store_empty: open,
             store_redirects: open,
             targets: open.then_some(CDN_CACHE_CONTROL).into_iter().collect(),
+            replaced_nonces: Vec::new(),
         }
     }
 
@@ -170,5 +172,19 @@ impl Rules {
     pub fn targets(mut self, targets: impl IntoIterator<Item = HeaderName>) -> Self {
         self.targets = targets.into_iter().collect();
         self
+    }
+
+    /// What the cache replaces in every answer: as a nonce it keeps nothing from being stored.
+    #[must_use]
+    pub fn replaced_nonces(mut self, markers: impl IntoIterator<Item = Box<str>>) -> Self {
+        self.replaced_nonces = markers.into_iter().collect();
+        self
+    }
+
+    /// Whether `nonce` is one that the cache replaces in every answer.
+    #[must_use]
+    pub fn replaces_nonce(&self, nonce: &[u8]) -> bool {
+        let mut markers = self.replaced_nonces.iter();
+        markers.any(|marker| marker.as_bytes() == nonce)
     }
 }

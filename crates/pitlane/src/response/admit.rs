@@ -3,15 +3,16 @@ use pitlane_core::Reason;
 use pitlane_policy::{Profile, hop};
 
 use super::{
-    key::{Beside, FORWARDED, Host, KeyBytes, write_key},
+    key::{Beside, FORWARDED, Family, Host, KeyBytes, Who, write_key},
     layer::Settings,
+    shape::matches,
 };
 use crate::cache::Budget;
 
 /// A request whose answer may be in the cache.
 #[derive(Debug)]
 pub(crate) struct Ask {
-    pub(crate) user: Option<String>,
+    pub(crate) who: Who,
     pub(crate) scan: Scan,
     /// What the request may still lose to Redis, once something of it was spent.
     pub(crate) budget: Option<Budget>,
@@ -63,30 +64,42 @@ pub(crate) fn admit(
     if uri.query().is_some_and(overrides_method) {
         return Err(Reason::MethodOverride);
     }
-    let user = identify(settings, parts, scan)?;
+    let who = identify(settings, parts, scan)?;
+    let family = if settings.dry_run {
+        Family::Trial
+    } else {
+        Family::Plain
+    };
     let beside = Beside {
+        family,
         host,
         version: parts.version,
         forwarded: scan.forwarded,
         headers: &settings.key_headers,
-        user: user.as_deref(),
+        who: &who,
     };
     let prefix = settings.cache.key_prefix();
     write_key(key, prefix, uri, &parts.headers, beside)?;
     Ok(Ask {
-        user,
+        who,
         scan,
         budget: None,
     })
 }
 
-/// Who may be answered: a known user with an entry of their own, or nobody in particular.
-fn identify(settings: &Settings, parts: &Parts, scan: Scan) -> Result<Option<String>, Reason> {
+/// Who may be answered: a known user or tenant with entries of their own, or nobody in
+/// particular.
+fn identify(settings: &Settings, parts: &Parts, scan: Scan) -> Result<Who, Reason> {
+    let mut who = Who::default();
+    if let Some(tenant_of) = &settings.tenant {
+        who.tenant = Some(tenant_of(parts).ok_or(Reason::NoTenant)?);
+    }
     if let Some(user_of) = &settings.per_user {
-        return user_of(parts).map(Some).ok_or(Reason::NoUser);
+        who.user = Some(user_of(parts).ok_or(Reason::NoUser)?);
+        return Ok(who);
     }
     if settings.profile == Profile::Rfc {
-        return Ok(None);
+        return Ok(who);
     }
     if scan.authorized {
         return Err(Reason::Authorization);
@@ -94,7 +107,7 @@ fn identify(settings: &Settings, parts: &Parts, scan: Scan) -> Result<Option<Str
     if scan.cookie && !only_harmless_cookies(&parts.headers, &settings.harmless_cookies) {
         return Err(Reason::Cookie);
     }
-    Ok(None)
+    Ok(who)
 }
 
 fn scan(headers: &HeaderMap, head: bool) -> (Scan, Host<'_>) {
@@ -175,17 +188,9 @@ fn only_harmless_cookies(headers: &HeaderMap, harmless: &[Box<str>]) -> bool {
                 let name = crumb
                     .split_once('=')
                     .map_or(crumb, |(name, _)| name.trim_end());
-                harmless.iter().any(|pattern| matches_cookie(pattern, name))
+                harmless.iter().any(|pattern| matches(pattern, name))
             })
     })
-}
-
-/// Cookie names tell letter case apart. A pattern may end in `*`.
-fn matches_cookie(pattern: &str, name: &str) -> bool {
-    match pattern.strip_suffix('*') {
-        Some(prefix) => name.starts_with(prefix),
-        None => name == pattern,
-    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use super::recording::Recording;
+use super::{recording::Recording, swap::SwappedBody};
 
 pin_project_lite::pin_project! {
     /// The body of an answer: from the cache, from the inner service as it is, or from the inner
@@ -30,6 +30,7 @@ pin_project_lite::pin_project! {
         Full { bytes: Bytes },
         Passing { #[pin] body: R },
         Recorded { recording: Recording<R> },
+        Swapped { body: Box<SwappedBody<R>> },
     }
 }
 
@@ -43,6 +44,23 @@ impl<R: Body> ResponseBody<R> {
     pub(crate) const fn passing(body: R) -> Self {
         Self {
             kind: Kind::Passing { body },
+        }
+    }
+
+    /// One in which markers are replaced.
+    pub(crate) fn swapped(body: SwappedBody<R>) -> Self {
+        Self {
+            kind: Kind::Swapped {
+                body: Box::new(body),
+            },
+        }
+    }
+
+    /// The bytes, if they are all there.
+    pub(crate) fn into_full(self) -> Result<Bytes, Self> {
+        match self.kind {
+            Kind::Full { bytes } => Ok(bytes),
+            kind => Err(Self { kind }),
         }
     }
 
@@ -72,6 +90,7 @@ where
             }
             KindProjection::Passing { body } => body.poll_frame(cx),
             KindProjection::Recorded { recording } => recording.poll_frame(cx),
+            KindProjection::Swapped { body } => body.poll_frame(cx),
         }
     }
 
@@ -80,6 +99,7 @@ where
             Kind::Full { bytes } => bytes.is_empty(),
             Kind::Passing { body } => body.is_end_stream(),
             Kind::Recorded { recording } => recording.is_end_stream(),
+            Kind::Swapped { body } => body.is_end_stream(),
         }
     }
 
@@ -88,6 +108,7 @@ where
             Kind::Full { bytes } => SizeHint::with_exact(bytes.len() as u64),
             Kind::Passing { body } => body.size_hint(),
             Kind::Recorded { recording } => recording.size_hint(),
+            Kind::Swapped { body } => body.size_hint(),
         }
     }
 }
@@ -98,6 +119,7 @@ impl<R: Body> fmt::Debug for ResponseBody<R> {
             Kind::Full { .. } => "Full",
             Kind::Passing { .. } => "Passing",
             Kind::Recorded { .. } => "Recorded",
+            Kind::Swapped { .. } => "Swapped",
         };
         f.debug_tuple("ResponseBody").field(&kind).finish()
     }

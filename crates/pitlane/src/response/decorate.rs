@@ -89,6 +89,9 @@ pub(crate) fn decorate(settings: &Settings, headers: &mut HeaderMap, stored: boo
 
 /// Prepares the head of an answer that did not come from the store.
 pub(crate) fn dress(settings: &Settings, headers: &mut HeaderMap, stored: bool) {
+    if settings.dry_run {
+        return;
+    }
     decorate(settings, headers, stored);
     strip(settings, headers);
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{Extensions, HeaderMap, Method, Request, Response, StatusCode, Uri, header};
 use http_body::Body;
 use pitlane_core::{Basis, Digest, Followed, Joined, Outcome, Reason, TagId};
-use pitlane_policy::{Profile, RequestDirectives, RequestFacts, conditional};
+use pitlane_policy::{Profile, RequestDirectives, RequestFacts, conditional, hop};
 use tokio::task::futures::TaskLocalFuture;
 use tower::util::{Oneshot, ServiceExt};
 use tower_service::Service;
@@ -18,7 +18,7 @@ use super::{
     service::{Reading, heed, serve},
     settle::{Settling, count, is_failure},
     status::Telling,
-    store::{Asked, user_tag},
+    store::Asked,
     validate,
 };
 use crate::cache::{Budget, Entry, Flown, Lead, Usable, Work, run_in};
@@ -130,9 +130,8 @@ impl<S, Q> Call<S, Q> {
         let cache = &self.settings.cache;
         let target = Target::of(&self.uri, Host::of(self.request.headers()));
         let mut tags = target.map_or_else(Vec::new, |target| target.implied_tags(cache, &self.uri));
-        if let Some(user) = &self.ask.user {
-            tags.push(user_tag(user).id(cache.shared().log.tags()));
-        }
+        let log = cache.shared().log.tags();
+        tags.extend(self.ask.who.tags().map(|tag| tag.id(log)));
         tags
     }
 
@@ -357,6 +356,7 @@ impl<S, Q> Call<S, Q> {
             headers.remove(header::RANGE);
         }
         let headers = Some(self.request.headers().clone());
+        self.hide_unkeyed();
         // Judged behind the position: what was ended before it is no more to be confirmed.
         let validating = stale
             .filter(|stale| stale.is_left(&self.settings.cache))
@@ -373,12 +373,32 @@ impl<S, Q> Call<S, Q> {
     }
 
     /// Begins a computation that nobody waits for. Its answer is stored too if it may be.
-    pub(crate) fn pass<R>(self, why: Reason) -> (Scoped<S, Q>, Settling)
+    pub(crate) fn pass<R>(mut self, why: Reason) -> (Scoped<S, Q>, Settling)
     where
         S: Service<Request<Q>, Response = Response<R>> + Clone,
     {
         let basis = self.settings.cache.basis();
+        self.hide_unkeyed();
         self.run(basis, None, None, why)
+    }
+
+    /// Like [`pass`](Self::pass) for a layer that changes nothing: the answer may be one of several
+    /// variants.
+    pub(crate) fn try_out<R>(self, why: Reason) -> (Scoped<S, Q>, Settling)
+    where
+        S: Service<Request<Q>, Response = Response<R>> + Clone,
+    {
+        let basis = self.settings.cache.basis();
+        let headers = self.request.headers().clone();
+        self.run(basis, Some(headers), None, why)
+    }
+
+    /// Leaves nothing in the request but what the key holds.
+    pub(crate) fn hide_unkeyed(&mut self) {
+        if self.settings.strip_unkeyed {
+            let keyed = |name: &_| self.settings.is_keyed(name);
+            hop::retain(self.request.headers_mut(), keyed);
+        }
     }
 
     pub(crate) fn run<R>(
@@ -396,7 +416,7 @@ impl<S, Q> Call<S, Q> {
         let asked = Asked {
             place: self.place,
             host: self.request.headers().get(header::HOST).cloned(),
-            user: self.ask.user,
+            who: self.ask.who,
             uri: self.uri,
             headers,
             facts: RequestFacts {

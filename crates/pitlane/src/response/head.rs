@@ -23,7 +23,7 @@ impl<S, Q> Call<S, Q> {
     /// Passes a request on as it is, though something stale is stored. That may stand in for a
     /// failure, and learns from the answer to a HEAD request.
     pub(crate) async fn pass_by<R>(
-        self,
+        mut self,
         stale: Stale,
     ) -> Result<Response<ResponseBody<R>>, S::Error>
     where
@@ -44,6 +44,10 @@ impl<S, Q> Call<S, Q> {
         // Judged behind the position: what was ended before it is nothing to renew.
         let known = stale.is_left(&cache);
         let entry = Arc::clone(&stale.entry);
+        if head {
+            // Its answer may renew what is stored.
+            self.hide_unkeyed();
+        }
         let (work, settling) = self.run(basis, seen, None, why);
         let answer = work.await;
         let failed = answer

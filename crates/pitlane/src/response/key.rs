@@ -213,15 +213,54 @@ fn write_origin(out: &mut KeyBytes, uri: &Uri, host: Host<'_>) -> Option<Option<
     Some((out.get(start..) != Some(&other)).then(|| other.to_vec().into()))
 }
 
+/// Whom an entry may serve.
+#[derive(Clone, Copy, Debug)]
+#[repr(u8)]
+pub(crate) enum Family {
+    /// Requests without a body.
+    Plain = b'r',
+    /// Nobody: a layer tries out what it would do.
+    Trial = b'd',
+}
+
 /// What beside the URI is part of a key.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Beside<'a> {
+    pub(crate) family: Family,
     pub(crate) host: Host<'a>,
     pub(crate) version: Version,
     /// The request has one of the forwarding headers.
     pub(crate) forwarded: bool,
     pub(crate) headers: &'a [HeaderName],
-    pub(crate) user: Option<&'a str>,
+    pub(crate) who: &'a Who,
+}
+
+/// Whom an answer is for, if not everybody.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Who {
+    pub(crate) user: Option<String>,
+    pub(crate) tenant: Option<String>,
+}
+
+impl Who {
+    /// The tags of everything that is shown to this user, and to this tenant.
+    pub(crate) fn tags(&self) -> impl Iterator<Item = Tag> {
+        let user = self.user.as_ref().map(|id| Tag::new(format!("user:{id}")));
+        let tenant = self
+            .tenant
+            .as_ref()
+            .map(|id| Tag::new(format!("tenant:{id}")));
+        user.into_iter().chain(tenant)
+    }
+
+    /// Which of the two there are, and then each.
+    fn write(&self, key: &mut KeyBytes) {
+        let parts = [&self.user, &self.tenant];
+        key.push(u8::from(self.user.is_some()) | u8::from(self.tenant.is_some()) << 1);
+        for part in parts.into_iter().flatten() {
+            push(key, part.as_bytes());
+        }
+    }
 }
 
 /// Writes the key of a request.
@@ -240,13 +279,13 @@ pub(crate) fn write_key(
     beside: Beside<'_>,
 ) -> Result<(), Reason> {
     key.extend_from_slice(&prefix);
-    key.push(b'r');
+    key.push(beside.family as u8);
     // A request without a host is an error from HTTP/1.1 on, and none before.
     key.push(u8::from(beside.version < Version::HTTP_11));
     push(key, uri.path().as_bytes());
     // No query and an empty one are two requests.
     push_option(key, uri.query().map(str::as_bytes));
-    push_option(key, beside.user.map(str::as_bytes));
+    beside.who.write(key);
     let start = key.len();
     let other_host = write_origin(key, uri, beside.host).ok_or(Reason::Host)?;
     let length = u32::try_from(key.len() - start).unwrap_or(u32::MAX);
@@ -291,6 +330,18 @@ fn push_lower(key: &mut KeyBytes, part: &[u8]) {
     if let Some(part) = key.get_mut(start..) {
         part.make_ascii_lowercase();
     }
+}
+
+/// Works with a host as names have it: in lower case, without a default port or a trailing dot.
+/// `None` when it is unusable.
+pub(crate) fn with_host<T>(host: &[u8], work: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
+    let mut normal = KeyBytes::new();
+    normalise_host(
+        "http",
+        host.strip_suffix(b":443").unwrap_or(host),
+        &mut normal,
+    )?;
+    work(&normal)
 }
 
 fn normalise_host(scheme: &str, host: &[u8], out: &mut KeyBytes) -> Option<()> {
@@ -375,11 +426,12 @@ mod tests {
         let parts = parts(uri, headers);
         let host = Host::of(&parts.headers);
         let beside = Beside {
+            family: Family::Plain,
             host,
             version: parts.version,
             forwarded: true,
             headers: &[],
-            user: None,
+            who: &Who::default(),
         };
         let mut key = KeyBytes::new();
         write_key(&mut key, [0; 6], &parts.uri, &parts.headers, beside)
@@ -467,6 +519,31 @@ mod tests {
             ("/", &[("forwarded", "b"), ("x-host", "a")]),
             true,
         );
+    }
+
+    #[test]
+    fn users_and_tenants_are_never_mistaken_for_each_other() {
+        let id = |id: &str| Some(id.to_owned());
+        let keys: std::collections::HashSet<_> = [
+            (None, None),
+            (id("a"), None),
+            (None, id("a")),
+            (id("a"), id("b")),
+            (id("b"), id("a")),
+            (id("ab"), id("")),
+            (id(""), id("ab")),
+            (id(""), None),
+        ]
+        .into_iter()
+        .map(|(user, tenant)| {
+            let mut key = KeyBytes::new();
+            Who { user, tenant }.write(&mut key);
+            // What comes behind it in a key.
+            push(&mut key, b"a");
+            key
+        })
+        .collect();
+        assert_eq!(keys.len(), 8);
     }
 
     #[test]

@@ -5,7 +5,11 @@ use pitlane_core::Tag;
 use pitlane_policy::{Profile, Rules};
 use tower_layer::Layer;
 
-use super::service::ResponseCache;
+use super::{
+    options::SwapOf,
+    service::ResponseCache,
+    shape::{Effective, Shape},
+};
 use crate::cache::Cache;
 
 /// How long an uncacheable answer is remembered, so that requests don't wait for one another.
@@ -91,7 +95,7 @@ pub type ResponseCacheLayer = CacheLayer<General>;
 /// ```
 #[must_use]
 pub struct CacheLayer<Form> {
-    settings: Settings,
+    pub(super) settings: Settings,
     form: PhantomData<fn() -> Form>,
 }
 
@@ -107,6 +111,12 @@ pub(crate) struct Settings {
     pub(crate) key_headers: Vec<HeaderName>,
     pub(crate) position_header: Option<HeaderName>,
     pub(crate) per_user: Option<UserOf>,
+    pub(crate) tenant: Option<UserOf>,
+    pub(crate) shape: Shape,
+    pub(crate) strip_unkeyed: bool,
+    pub(crate) dry_run: bool,
+    /// Markers in pages, and what stands in their place in each answer.
+    pub(crate) swaps: Vec<(Box<str>, SwapOf)>,
     pub(crate) original_uri: Option<UriOf>,
     pub(crate) route_label: Option<LabelOf>,
     pub(crate) tags: Option<TagsOf>,
@@ -116,6 +126,8 @@ pub(crate) struct Settings {
     pub(crate) cache_status_key: bool,
     /// Fields that clients don't see; filled in when the layer is put in its place.
     pub(crate) stripped: Vec<HeaderName>,
+    /// Answers need a last touch; filled in when the layer is put in its place.
+    pub(crate) finishes: bool,
     pub(crate) targets: Vec<HeaderName>,
     pub(crate) strip_tags: bool,
     pub(crate) max_stale: Option<Duration>,
@@ -177,6 +189,11 @@ impl<Form> CacheLayer<Form> {
             key_headers: Vec::new(),
             position_header: None,
             per_user: None,
+            tenant: None,
+            shape: Shape::default(),
+            strip_unkeyed: false,
+            dry_run: false,
+            swaps: Vec::new(),
             original_uri: None,
             route_label: None,
             tags: None,
@@ -184,6 +201,7 @@ impl<Form> CacheLayer<Form> {
             cache_status: true,
             cache_status_key: false,
             stripped: Vec::new(),
+            finishes: false,
             targets: Vec::new(),
             strip_tags: false,
             max_stale: None,
@@ -404,8 +422,13 @@ impl<Form> CacheLayer<Form> {
 }
 
 impl Settings {
-    /// The URI that the client asked for.
+    /// The URI that the client asked for, as far as it counts.
     pub(crate) fn uri_of<'a>(&self, parts: &'a Parts) -> &'a http::Uri {
+        if !self.shape.is_plain()
+            && let Some(Effective(uri)) = parts.extensions.get()
+        {
+            return uri;
+        }
         let original = self
             .original_uri
             .as_ref()
@@ -423,6 +446,8 @@ impl<S, Form> Layer<S> for CacheLayer<Form> {
             settings.stripped = TAG_FIELDS.map(HeaderName::from_static).into();
             settings.stripped.extend_from_slice(&settings.targets);
         }
+        settings.finishes =
+            settings.cache_status && settings.cache_status_key || !settings.swaps.is_empty();
         ResponseCache::new(inner, Arc::new(settings))
     }
 }

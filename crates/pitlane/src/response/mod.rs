@@ -2,6 +2,7 @@
 
 mod admit;
 mod body;
+mod content;
 mod decorate;
 mod fetch;
 mod future;
@@ -10,6 +11,7 @@ mod hint;
 mod key;
 mod layer;
 mod lookup;
+mod options;
 mod owing;
 mod post;
 mod ranges;
@@ -17,9 +19,11 @@ mod recording;
 mod refresh;
 mod service;
 mod settle;
+mod shape;
 mod status;
 mod store;
 mod stored;
+mod swap;
 mod validate;
 
 pub use body::ResponseBody;

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header, request::Parts};
 use http_body::Body;
 use pitlane_core::{Outcome, Position, Reason};
-use pitlane_policy::{Profile, RequestDirectives};
+use pitlane_policy::{Profile, RequestDirectives, conditional};
 use tower_service::Service;
 
 use super::{
@@ -23,6 +23,7 @@ use super::{
     owing::Owing,
     status::{Telling, add_key, key_parameter, outcome},
     stored::Serve,
+    swap::Swaps,
 };
 use crate::cache::{Entry, Scope, within};
 
@@ -61,14 +62,8 @@ where
 
     fn call(&mut self, request: Request<Q>) -> Self::Future {
         let (parts, body) = request.into_parts();
-        if self.settings.cache_status_key && self.settings.cache_status {
-            let key = key_parameter(self.settings.uri_of(&parts), Host::of(&parts.headers));
-            let answer = self.answer(parts, body);
-            return ResponseFuture::boxed(async move {
-                let mut response = answer.await?;
-                add_key(response.headers_mut(), key);
-                Ok(response)
-            });
+        if self.settings.finishes {
+            return self.answer_finished(parts, body);
         }
         self.answer(parts, body)
     }
@@ -95,15 +90,132 @@ impl<S: Clone> ResponseCache<S> {
         if !matches!(parts.method, Method::GET | Method::HEAD) {
             return self.bypass(Reason::Method, parts, body);
         }
+        if self.settings.shapes() {
+            return self.answer_shaped(parts, body);
+        }
         with_buffer(
             |key| match admit(&self.settings, &parts, body.is_end_stream(), key) {
-                Ok(ask) if self.settings.cache.must_confirm() || self.is_behind(&parts) => {
-                    self.ask_confirmed(ask, key.to_vec(), parts, body)
-                }
-                Ok(ask) => self.ask(ask, key, parts, body),
+                Ok(ask) => self.ask_now(ask, key, parts, body),
                 Err(reason) => self.bypass(reason, parts, body),
             },
         )
+    }
+
+    #[inline(always)]
+    fn ask_now<Q, R>(&self, ask: Ask, key: &[u8], parts: Parts, body: Q) -> ResponseFuture<S, Q, R>
+    where
+        S: Service<Request<Q>, Response = Response<R>> + Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Send + 'static,
+        Q: Send + 'static,
+        R: Body<Data = Bytes> + Send + 'static,
+        R::Error: Send,
+    {
+        if self.settings.cache.must_confirm() || self.is_behind(&parts) {
+            self.ask_confirmed(ask, key.to_vec(), parts, body)
+        } else {
+            self.ask(ask, key, parts, body)
+        }
+    }
+
+    /// An answer that gets its last touch here, wherever it comes from.
+    #[cold]
+    fn answer_finished<Q, R>(&self, mut parts: Parts, body: Q) -> ResponseFuture<S, Q, R>
+    where
+        S: Service<Request<Q>, Response = Response<R>> + Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Send + 'static,
+        Q: Body + Send + 'static,
+        R: Body<Data = Bytes> + Send + 'static,
+        R::Error: Send,
+    {
+        let settings = Arc::clone(&self.settings);
+        let swaps = (!settings.swaps.is_empty()).then(|| Swaps::of(&settings));
+        if swaps.is_some() && matches!(parts.method, Method::GET | Method::HEAD) {
+            // No two answers are the same content.
+            conditional::strip(&mut parts.headers);
+            parts.headers.remove(header::RANGE);
+        }
+        let tells_key = settings.cache_status && settings.cache_status_key;
+        let key = tells_key
+            .then(|| key_parameter(settings.uri_of(&parts), Host::of(&parts.headers)))
+            .flatten();
+        let answer = self.answer(parts, body);
+        ResponseFuture::boxed(async move {
+            let mut response = answer.await?;
+            add_key(response.headers_mut(), key);
+            Ok(match swaps {
+                Some(swaps) => swaps.swap(response),
+                None => response,
+            })
+        })
+    }
+
+    /// A request that is given another shape before the cache looks at it. One that the cache has no
+    /// part in goes on as it came.
+    #[cold]
+    fn answer_shaped<Q, R>(&self, parts: Parts, body: Q) -> ResponseFuture<S, Q, R>
+    where
+        S: Service<Request<Q>, Response = Response<R>> + Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Send + 'static,
+        Q: Body + Send + 'static,
+        R: Body<Data = Bytes> + Send + 'static,
+        R::Error: Send,
+    {
+        let shaped = self.settings.shaped(&parts);
+        let is_empty = body.is_end_stream();
+        with_buffer(|key| match admit(&self.settings, &shaped, is_empty, key) {
+            Ok(ask) if self.settings.dry_run => self.try_out(ask, key, &shaped, parts, body),
+            Ok(ask) => self.ask_now(ask, key, shaped, body),
+            Err(reason) => self.bypass(reason, parts, body),
+        })
+    }
+
+    /// Decides as if it were to answer, and has the inner service answer.
+    fn try_out<Q, R>(
+        &self,
+        ask: Ask,
+        key: &[u8],
+        shaped: &Parts,
+        parts: Parts,
+        body: Q,
+    ) -> ResponseFuture<S, Q, R>
+    where
+        S: Service<Request<Q>, Response = Response<R>> + Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Send + 'static,
+        Q: Send + 'static,
+        R: Body<Data = Bytes> + Send + 'static,
+        R::Error: Send,
+    {
+        let settings = &self.settings;
+        let now = settings.cache.shared().clock.now();
+        let (found, variant) = find(&settings.cache, key, &shaped.headers, now);
+        let found = match heed(settings, &ask, &shaped.headers, found, now) {
+            Ok(found) => found,
+            Err(reason) => return self.bypass(reason, parts, body),
+        };
+        match found {
+            Found::Fresh { .. } | Found::WhileRevalidate { .. } | Found::Accepted { .. } => {
+                self.bypass(Reason::DryRun, parts, body)
+            }
+            Found::Pass | Found::Miss { .. } if ask.scan.head => {
+                self.bypass(Reason::HeadMiss, parts, body)
+            }
+            Found::Pass | Found::Miss { .. } if ask.scan.range => {
+                self.bypass(Reason::Range, parts, body)
+            }
+            Found::Pass | Found::Miss { .. } => {
+                let why = match found {
+                    Found::Miss { why, .. } => why,
+                    _ => Reason::HitForMiss,
+                };
+                let uri = settings.uri_of(shaped).clone();
+                let call = self.call_inner(ask, key, variant, parts, body);
+                ResponseFuture::pass(Call { uri, ..call }.try_out(why))
+            }
+        }
     }
 
     fn bypass<Q, R>(&self, reason: Reason, parts: Parts, body: Q) -> ResponseFuture<S, Q, R>
@@ -114,7 +226,7 @@ impl<S: Clone> ResponseCache<S> {
         let settings = Arc::clone(&self.settings);
         settings.count(&parts, outcome(reason), reason);
         let owing = (reason == Reason::Method && !parts.method.is_safe())
-            .then(|| Owing::of(&settings, &parts))
+            .then(|| settings.owing(&parts))
             .flatten();
         let request = Request::from_parts(parts, body);
         ResponseFuture::bypass(self.inner.clone(), request, settings, reason, owing)
@@ -236,7 +348,11 @@ impl<S: Clone> ResponseCache<S> {
     /// Whether an answer to POST may stand for GET. Where others write to the log as well, its own
     /// invalidation can't be told from theirs.
     fn stores_posts(&self) -> bool {
-        self.settings.profile == Profile::Rfc && self.settings.cache.shared().uplink.is_none()
+        let settings = &self.settings;
+        settings.profile == Profile::Rfc
+            && !settings.shapes()
+            && !settings.strip_unkeyed
+            && settings.cache.shared().uplink.is_none()
     }
 
     fn post<Q, R>(&self, parts: Parts, body: Q) -> ResponseFuture<S, Q, R>
@@ -256,7 +372,7 @@ impl<S: Clone> ResponseCache<S> {
                         && RequestDirectives::from_headers(&parts.headers).no_store)
             };
             let asked = asked.filter(stores);
-            match asked.zip(Owing::of(&self.settings, &parts)) {
+            match asked.zip(self.settings.owing(&parts)) {
                 Some((ask, owing)) => {
                     let call = self.call_inner(ask, key, None, parts, body);
                     ResponseFuture::boxed(call.post(owing))
@@ -472,6 +588,24 @@ fn gateway_timeout<R: Body>(settings: &Settings) -> Response<ResponseBody<R>> {
 }
 
 impl Settings {
+    /// Whether requests are looked at in another form than they came in.
+    const fn shapes(&self) -> bool {
+        self.dry_run || !self.shape.is_plain()
+    }
+
+    fn shaped(&self, parts: &Parts) -> Parts {
+        self.shape.give(parts, self.uri_of(parts))
+    }
+
+    /// What an unsafe request will owe.
+    fn owing(&self, parts: &Parts) -> Option<Owing> {
+        if self.shape.is_plain() {
+            Owing::of(self, parts)
+        } else {
+            Owing::of(self, &self.shaped(parts))
+        }
+    }
+
     pub(crate) fn count(&self, parts: &Parts, outcome: Outcome, reason: Reason) {
         let label = self.route_label.as_ref().and_then(|label| label(parts));
         self.cache

@@ -193,7 +193,11 @@ fn complete<R: Body>(
     let Some(response) = response_of(entry) else {
         return Response::from_parts(parts, ResponseBody::full(Bytes::new()));
     };
-    if let Some(etag) = response.headers().get(header::ETAG) {
+    if let Some(etag) = response
+        .headers()
+        .get(header::ETAG)
+        .filter(|_| !settings.dry_run)
+    {
         parts.headers.insert(header::ETAG, etag.clone());
     }
     tell(settings, &mut parts.headers, why, stored, detail);

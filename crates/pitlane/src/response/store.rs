@@ -11,7 +11,7 @@ use pitlane_policy::{
 use super::{
     CacheHint,
     decorate::{Decorated, decorate},
-    key::{Host, Place, Target, group_tag},
+    key::{Host, Place, Target, Who, group_tag},
     layer::Settings,
     lookup::is_never_fresh,
     stored::StoredResponse,
@@ -29,7 +29,7 @@ pub(crate) struct Asked {
     pub(crate) settings: Arc<Settings>,
     /// The place without variants.
     pub(crate) place: Place,
-    pub(crate) user: Option<String>,
+    pub(crate) who: Who,
     pub(crate) uri: http::Uri,
     pub(crate) host: Option<HeaderValue>,
     /// The headers that the inner service saw; `None` where they were not kept, and then only an
@@ -287,9 +287,7 @@ impl Asked {
         if let Some(tags) = &self.settings.tags {
             names.extend(tags(&self.uri, head));
         }
-        if let Some(user) = &self.user {
-            names.push(user_tag(user));
-        }
+        names.extend(self.who.tags());
         if let (Some(target), Ok(groups)) = (self.target(), groups::of(&head.headers)) {
             let tag = |group: &String| group_tag(target.site(), group);
             names.extend(groups.iter().map(tag));
@@ -332,11 +330,6 @@ impl Asked {
             .tier()
             .insert(place.digest, Slot::Marker(Arc::new(marker)));
     }
-}
-
-/// The tag of everything that one user's entries show.
-pub(crate) fn user_tag(user: &str) -> Tag {
-    Tag::new(format!("user:{user}"))
 }
 
 /// The marker that says on what a URI's answers vary.
@@ -502,7 +495,8 @@ impl Draft {
             return Some(Reason::EmptyBody);
         }
         let guarded = self.asked.settings.profile == pitlane_policy::Profile::Application;
-        (guarded && has_nonce(&self.headers, body)).then_some(Reason::CspNonce)
+        let rules = &self.asked.settings.rules;
+        (guarded && has_nonce(rules, &self.headers, body)).then_some(Reason::CspNonce)
     }
 }
 
@@ -546,7 +540,7 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
 
 /// Whether a page carries a nonce that the next visitor must not get: as an attribute, or in a
 /// policy of its own.
-fn has_nonce(headers: &HeaderMap, body: &[u8]) -> bool {
+fn has_nonce(rules: &Rules, headers: &HeaderMap, body: &[u8]) -> bool {
     let kinds: [&[u8]; 3] = [b"text/html", b"application/xhtml+xml", b"image/svg+xml"];
     let is_page = headers.get(header::CONTENT_TYPE).is_some_and(|said| {
         let start = |kind: &&[u8]| {
@@ -558,21 +552,36 @@ fn has_nonce(headers: &HeaderMap, body: &[u8]) -> bool {
             .iter()
             .any(|kind| start(kind).as_deref() == Some(*kind))
     });
-    is_page && (1..body.len()).any(|at| is_nonce(body, at))
+    is_page && (1..body.len()).any(|at| is_nonce(rules, body, at))
 }
 
-fn is_nonce(page: &[u8], at: usize) -> bool {
+fn is_nonce(rules: &Rules, page: &[u8], at: usize) -> bool {
     let (before, here) = page.split_at(at);
     let (Some(before), Some((word, behind))) = (before.last(), here.split_at_checked(5)) else {
         return false;
     };
-    word.eq_ignore_ascii_case(b"nonce")
-        && match before {
-            b'\'' if behind.starts_with(b"-") => true,
-            // An attribute may follow a quote or a slash without a space.
-            b'\'' | b'"' | b'/' => behind.trim_ascii_start().starts_with(b"="),
-            before => before.is_ascii_whitespace() && behind.trim_ascii_start().starts_with(b"="),
+    if !word.eq_ignore_ascii_case(b"nonce") {
+        return false;
+    }
+    let nonce = match (before, behind) {
+        (b'\'', [b'-', nonce @ ..]) => Some(nonce),
+        // An attribute may follow a quote or a slash without a space.
+        (b'\'' | b'"' | b'/', behind) => behind.trim_ascii_start().strip_prefix(b"="),
+        (before, behind) if before.is_ascii_whitespace() => {
+            behind.trim_ascii_start().strip_prefix(b"=")
         }
+        _ => None,
+    };
+    nonce.is_some_and(|nonce| {
+        let nonce = nonce.trim_ascii_start();
+        let nonce = nonce
+            .strip_prefix(b"\"")
+            .or(nonce.strip_prefix(b"'"))
+            .unwrap_or(nonce);
+        let ends = |byte: &u8| matches!(byte, b'"' | b'\'' | b'>') || byte.is_ascii_whitespace();
+        let nonce = nonce.split(ends).next().unwrap_or_default();
+        !rules.replaces_nonce(nonce)
+    })
 }
 
 fn reason_of(refusal: Refusal) -> Reason {
@@ -612,6 +621,8 @@ mod tests {
 
     #[test]
     fn a_nonce_in_a_page_is_found_in_html_only() {
+        let rules = Rules::new(Profile::Application).replaced_nonces(["MARK".into()]);
+        let has_nonce = |headers: &HeaderMap, body: &[u8]| has_nonce(&rules, headers, body);
         let headers = |kind: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(header::CONTENT_TYPE, kind.parse().unwrap());
@@ -628,5 +639,16 @@ mod tests {
         assert!(has_nonce(&headers("text/html"), b"content=\"'nonce-1'\""));
         assert!(!has_nonce(&headers("application/json"), page));
         assert!(!has_nonce(&headers("text/html"), b"<p>announcement=1</p>"));
+        for replaced in [
+            "nonce=MARK>",
+            "nonce = 'MARK'",
+            "nonce=\"MARK\" x",
+            "'nonce-MARK'",
+        ] {
+            let page = format!("<script {replaced}");
+            assert!(!has_nonce(&headers("text/html"), page.as_bytes()), "{page}");
+            let page = page.replace("MARK", "MARKER");
+            assert!(has_nonce(&headers("text/html"), page.as_bytes()), "{page}");
+        }
     }
 }

@@ -1,0 +1,160 @@
+//! What an operator can say of requests and answers beyond the usual.
+
+use std::sync::Arc;
+
+use http::{HeaderName, header, request::Parts};
+use pitlane_policy::Profile;
+
+use super::{
+    key::FORWARDED,
+    layer::{CacheLayer, Settings},
+};
+
+pub(crate) type SwapOf = Arc<dyn Fn() -> String + Send + Sync>;
+
+impl<Form> CacheLayer<Form> {
+    /// Keeps entries for each tenant, tagged `tenant:{id}`, never shared between tenants. A
+    /// request whose tenant can't be told isn't cached.
+    ///
+    /// ```
+    /// # let caches = pitlane::Caches::builder().build()?;
+    /// let layer = pitlane::ApiCacheLayer::new(&caches.get("default")?)
+    ///     .tenant(|parts| Some(parts.extensions.get::<Tenant>()?.0.clone()));
+    ///
+    /// #[derive(Clone)]
+    /// struct Tenant(String);   // put there by what looked the host up
+    /// # let _ = layer;
+    /// # Ok::<(), pitlane::Error>(())
+    /// ```
+    pub fn tenant(
+        mut self,
+        tenant: impl Fn(&Parts) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.settings.tenant = Some(Arc::new(tenant));
+        self
+    }
+
+    /// The only parameters of the query that count. All others are hidden from the handler where
+    /// an answer may come from the cache, and no part of the key. A name may end in `*`; an empty
+    /// list is for routes without parameters.
+    ///
+    /// Names are compared as they are written: `%70age` is not `page`. A handler that looks at a
+    /// URI which a router keeps beside the request's own (axum's `OriginalUri`) sees everything,
+    /// and must not use it.
+    pub fn query_allow<N: Into<Box<str>>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        let allowed = self.settings.shape.allow.get_or_insert_default();
+        allowed.extend(names.into_iter().map(Into::into));
+        self
+    }
+
+    /// Parameters of the query that don't count, such as `utm_*`. They are hidden from the
+    /// handler where an answer may come from the cache, and no part of the key. See
+    /// [`query_allow`](Self::query_allow) for how names are compared.
+    pub fn query_ignore<N: Into<Box<str>>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        let ignored = &mut self.settings.shape.ignore;
+        ignored.extend(names.into_iter().map(Into::into));
+        self
+    }
+
+    /// Says which requests come through a proxy of one's own, whose `X-Forwarded-Host` and
+    /// `X-Forwarded-Proto` are true.
+    ///
+    /// Without it, these two and their like (`Forwarded`, `X-Forwarded-Prefix`, …) are a part of
+    /// every key, so that nobody can plant an answer for another host; but anybody can make
+    /// entries that nobody else uses. With it
+    ///
+    /// - a proxy's word is the host and the scheme that answers are stored under, and that
+    ///   invalidations of URLs name; the handler sees both fields as they were understood;
+    /// - from anybody else all of these fields are hidden from the handler where an answer may
+    ///   come from the cache.
+    ///
+    /// ```
+    /// use std::net::{IpAddr, SocketAddr};
+    /// use axum::extract::ConnectInfo;
+    /// # let caches = pitlane::Caches::builder().build()?;
+    ///
+    /// let layer = pitlane::AnonymousCacheLayer::new(&caches.get("default")?)
+    ///     .trusted_proxy(|parts| {
+    ///         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+    ///         peer.is_some_and(|peer| peer.0.ip() == IpAddr::from([10, 0, 0, 1]))
+    ///     });
+    /// # let _ = layer;
+    /// # Ok::<(), pitlane::Error>(())
+    /// ```
+    pub fn trusted_proxy(mut self, trust: impl Fn(&Parts) -> bool + Send + Sync + 'static) -> Self {
+        self.settings.shape.trust = Some(Arc::new(trust));
+        self
+    }
+
+    /// Hides every request header that is not in the key from the handler while it computes what
+    /// may be stored: it sees the host, the fields of [`key_header`](Self::key_header), the
+    /// forwarding ones (which are always in the key), what tells who a user is where entries are
+    /// each user's own, and what describes a body.
+    ///
+    /// An answer can then depend on nothing that the cache doesn't know of, whatever the handler
+    /// forgets to name in `Vary`. `Accept-Language`, `Accept-Encoding` or an id for tracing have
+    /// to be named by `key_header` to be seen.
+    pub const fn strip_unkeyed(mut self) -> Self {
+        self.settings.strip_unkeyed = true;
+        self
+    }
+
+    /// Puts something new in the place of `marker` in every answer, from the cache or not: a
+    /// nonce of a Content-Security-Policy, say, which would otherwise keep a page from being
+    /// stored.
+    ///
+    /// The handler writes the marker, in headers and in text (HTML, XML, JSON, scripts, styles)
+    /// that isn't compressed; `value` is asked once for each answer and marker. Layers that
+    /// compress belong outside. Such pages have no entity tag and are always answered whole.
+    /// The marker must be something that no visitor can write into a page, or they could have a
+    /// script of their own signed.
+    ///
+    /// ```
+    /// # let caches = pitlane::Caches::builder().build()?;
+    /// # fn random_nonce() -> String { "bm9uY2U".into() }
+    /// let layer = pitlane::AnonymousCacheLayer::new(&caches.get("default")?)
+    ///     .replace_on_hit("nonce-placeholder-5f2b9c", random_nonce);
+    /// # let _ = layer;
+    /// # Ok::<(), pitlane::Error>(())
+    /// ```
+    pub fn replace_on_hit(
+        mut self,
+        marker: &str,
+        value: impl Fn() -> String + Send + Sync + 'static,
+    ) -> Self {
+        if !marker.is_empty() {
+            self.settings.swaps.push((marker.into(), Arc::new(value)));
+            let markers = self.settings.swaps.iter().map(|(marker, _)| marker.clone());
+            self.settings.rules = self.settings.rules.replaced_nonces(markers);
+        }
+        self
+    }
+
+    /// Decides and reports, but has every request answered by the handler, which sees it as it
+    /// came. `detail=dry-run` in Cache-Status, and the reason of the same name in the counters,
+    /// say that an answer would have come from the cache; all else is told as it is.
+    ///
+    /// It looks into memory alone, and what it stores is never used by a layer that isn't trying.
+    pub const fn dry_run(mut self) -> Self {
+        self.settings.dry_run = true;
+        self
+    }
+}
+
+impl Settings {
+    /// Whether a request header is in the key, or follows from it.
+    pub(super) fn is_keyed(&self, name: &HeaderName) -> bool {
+        let known = self.per_user.is_some() || self.profile == Profile::Rfc;
+        match *name {
+            header::HOST
+            | header::CONTENT_TYPE
+            | header::CONTENT_LENGTH
+            | header::CONTENT_ENCODING
+            | header::TRANSFER_ENCODING => true,
+            // Whether what they bring is stored is the policy's to say.
+            header::AUTHORIZATION => known,
+            header::COOKIE => self.per_user.is_some(),
+            _ => self.key_headers.contains(name) || FORWARDED.contains(&name.as_str()),
+        }
+    }
+}
