@@ -17,6 +17,7 @@ mod fragments;
 mod interleavings;
 mod leaders;
 mod named;
+mod options;
 mod owed;
 mod parts;
 mod patience;
