@@ -22,6 +22,7 @@ use super::{
     validate,
 };
 use crate::cache::{Budget, Entry, Flown, Lead, Usable, Work, run_in};
+use crate::stats::{Asker, Filling};
 
 /// After this many flights that ended without something usable a request goes alone.
 const MAX_ROUNDS: usize = 4;
@@ -38,7 +39,7 @@ pub(crate) struct Call<S, Q> {
     pub(crate) place: Place,
     /// The variant's place, where the URI is known to vary.
     pub(crate) variant: Option<Place>,
-    pub(crate) label: Option<Box<str>>,
+    pub(crate) asker: Asker,
     /// What the request may lose to Redis, where that is asked at all.
     pub(crate) budget: Option<Budget>,
 }
@@ -230,17 +231,11 @@ impl<S, Q> Call<S, Q> {
     }
 
     fn serve_fallback<R: Body>(&self, fallback: &Stale) -> Response<ResponseBody<R>> {
-        serve_stale(
-            &self.settings,
-            self.label.as_deref(),
-            fallback,
-            &self.reading(),
-            None,
-        )
+        serve_stale(&self.settings, &self.asker, fallback, &self.reading(), None)
     }
 
     fn count(&self, outcome: Outcome, reason: Reason) {
-        count(&self.settings, self.label.as_deref(), outcome, reason);
+        count(&self.settings, &self.asker, outcome, reason);
     }
 
     /// Computes for everybody who waits.
@@ -362,6 +357,9 @@ impl<S, Q> Call<S, Q> {
             .filter(|stale| stale.is_left(&self.settings.cache))
             .map(|stale| Arc::clone(&stale.entry))
             .filter(|entry| validate::ask(entry, self.request.headers_mut()));
+        if validating.is_some() {
+            self.settings.cache.stats().count_revalidation(why);
+        }
         let (work, settling) = self.run(basis, headers, conditional, why);
         (
             work,
@@ -427,6 +425,7 @@ impl<S, Q> Call<S, Q> {
             dependencies: Arc::clone(&dependencies),
             conditional: scan.conditional && conditional.is_none(),
             began: self.settings.cache.shared().clock.now(),
+            filling: Filling::begin(&self.settings.cache),
             settings: self.settings,
         };
         let work = run_in(dependencies, self.inner.oneshot(self.request));
@@ -437,7 +436,7 @@ impl<S, Q> Call<S, Q> {
                 conditional,
                 validating: None,
                 why,
-                label: self.label,
+                asker: self.asker,
                 counted: true,
             },
         )
@@ -479,9 +478,10 @@ where
             head: false,
             conditional: headers.map(|headers| (&Method::GET, headers)),
         };
-        let label = settling.label.as_deref();
+        settling.asked.filling.end(Reason::Failed);
         let status = answer.ok().map(|response| response.status());
-        return Ok(serve_stale(&settings, label, &fallback, &reading, status));
+        let asker = &settling.asker;
+        return Ok(serve_stale(&settings, asker, &fallback, &reading, status));
     }
     match answer {
         Ok(response) => Ok(settling.settle_async(response, lead).await),
@@ -497,12 +497,12 @@ where
 
 pub(crate) fn serve_stale<R: Body>(
     settings: &Settings,
-    label: Option<&str>,
+    asker: &Asker,
     fallback: &Stale,
     reading: &Reading<'_>,
     status: Option<StatusCode>,
 ) -> Response<ResponseBody<R>> {
-    count(settings, label, Outcome::Stale, Reason::StaleIfError);
+    count(settings, asker, Outcome::Stale, Reason::StaleIfError);
     let telling = Telling::StandIn {
         status,
         ttl: -fallback.stale_for.cast_signed(),

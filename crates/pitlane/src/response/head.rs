@@ -59,16 +59,18 @@ impl<S, Q> Call<S, Q> {
                 head,
                 conditional: Some((&method, &client)),
             };
-            let label = settling.label.as_deref();
+            settling.asked.filling.end(Reason::Failed);
             let status = answer.ok().map(|response| response.status());
-            return Ok(serve_stale(&settings, label, &fallback, &reading, status));
+            let asker = &settling.asker;
+            return Ok(serve_stale(&settings, asker, &fallback, &reading, status));
         }
         let (mut parts, body) = answer?.into_parts();
         let outer = Scope::current();
         if outer.is_open() {
             settling.asked.pass_on(&parts, &outer);
         }
-        count(&settings, settling.label.as_deref(), outcome, why);
+        settling.asked.filling.end(why);
+        count(&settings, &settling.asker, outcome, why);
         if head && parts.status == StatusCode::OK && known {
             settling.learn(&entry, &parts);
         }

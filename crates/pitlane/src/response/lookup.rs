@@ -6,6 +6,7 @@ use pitlane_policy::Freshness;
 
 use super::{key::Place, stored::StoredResponse};
 use crate::cache::{Budget, Cache, Entry, MarkerKind, Payload, Slot, Usable};
+use crate::stats::Stats;
 
 /// What the memory tier has for a request.
 #[derive(Debug)]
@@ -33,6 +34,19 @@ pub(crate) enum Found {
     Miss { why: Reason, stale: Option<Stale> },
     /// Ask the inner service without waiting for anybody.
     Pass,
+}
+
+impl Found {
+    /// Counts what the look came to, where the request's own count doesn't tell.
+    #[inline]
+    pub(crate) fn count(&self, stats: &Stats) {
+        match self {
+            Self::Fresh { .. } | Self::WhileRevalidate { .. } => {}
+            Self::Accepted { .. } => stats.count_lookup(Reason::MaxStale),
+            Self::Miss { why, .. } => stats.count_lookup(*why),
+            Self::Pass => stats.count_lookup(Reason::HitForMiss),
+        }
+    }
 }
 
 /// An entry that has to be validated before it is served.

@@ -45,7 +45,8 @@ impl<S, Q> Call<S, Q> {
         if outer.is_open() {
             settling.asked.pass_on(&parts, &outer);
         }
-        count(&settings, settling.label.as_deref(), Outcome::Bypass, why);
+        settling.asked.filling.end(why);
+        count(&settings, &settling.asker, Outcome::Bypass, why);
         dress(&settings, &mut parts.headers, false);
         tell(&settings, &mut parts.headers, why, false, why);
         Ok(Response::from_parts(parts, ResponseBody::passing(body)))

@@ -81,7 +81,14 @@ impl<S, Q> Call<S, Q> {
             return Ok(Response::new(ResponseBody::full(Bytes::new())));
         }
         let (work, settling) = self.compute(Some(&lead), Reason::Expired, stale.as_ref());
-        let response = work.await?;
+        let answer = work.await;
+        if answer
+            .as_ref()
+            .map_or(true, |answer| is_failure(answer.status()))
+        {
+            settling.asked.filling.end(Reason::Failed);
+        }
+        let response = answer?;
         if is_failure(response.status()) {
             lead.land(Flown::Failed);
             return Ok(response.map(ResponseBody::passing));

@@ -26,6 +26,7 @@ use super::{
     swap::Swaps,
 };
 use crate::cache::{Entry, Scope, within};
+use crate::stats::{Asker, UNMATCHED, tell};
 
 /// The service that a [`ResponseCacheLayer`](crate::ResponseCacheLayer) makes.
 ///
@@ -265,6 +266,7 @@ impl<S: Clone> ResponseCache<S> {
             }
             Err(reason) => return self.bypass(reason, parts, body),
         };
+        found.count(settings.cache.stats());
         match found {
             Found::Fresh { entry, age, ttl } => {
                 let telling = Telling::Hit {
@@ -432,17 +434,18 @@ impl<S: Clone> ResponseCache<S> {
         mut ask: Ask,
         key: &[u8],
         variant: Option<Place>,
-        parts: Parts,
+        mut parts: Parts,
         body: Q,
     ) -> Call<S, Q> {
         let label = self
             .settings
             .route_label
             .as_ref()
-            .and_then(|label| label(&parts));
+            .and_then(|label| label(&parts))
+            .map(Box::from);
         Call {
             place: Place::new(&self.settings.cache, key.to_vec()),
-            label: label.map(Box::from),
+            asker: Asker::new(label, &mut parts.extensions),
             budget: ask.budget.take().or_else(|| self.settings.cache.budget()),
             uri: self.settings.uri_of(&parts).clone(),
             inner: self.inner.clone(),
@@ -607,10 +610,11 @@ impl Settings {
     }
 
     pub(crate) fn count(&self, parts: &Parts, outcome: Outcome, reason: Reason) {
+        tell(&parts.extensions, outcome);
         let label = self.route_label.as_ref().and_then(|label| label(parts));
         self.cache
             .stats()
-            .count(label.unwrap_or("unmatched"), outcome, reason);
+            .count(label.unwrap_or(UNMATCHED), outcome, reason);
     }
 }
 

@@ -19,6 +19,7 @@ use super::{
     store::{Asked, Committed},
 };
 use crate::cache::{Entry, Flown, Lead, Scope};
+use crate::stats::Asker;
 
 /// What is left to do when the inner service has answered.
 #[derive(Debug)]
@@ -29,7 +30,7 @@ pub(crate) struct Settling {
     /// What the inner service was asked to confirm.
     pub(crate) validating: Option<Arc<Entry>>,
     pub(crate) why: Reason,
-    pub(crate) label: Option<Box<str>>,
+    pub(crate) asker: Asker,
     /// Whether it answers a request: a refresh doesn't.
     pub(crate) counted: bool,
 }
@@ -44,9 +45,12 @@ impl Settling {
     }
 
     pub(crate) fn count(&self, reason: Reason) {
+        if reason == Reason::Failed {
+            self.asked.filling.end(reason);
+        }
         if self.counted {
-            let label = self.label.as_deref();
-            count(&self.asked.settings, label, outcome(self.why), reason);
+            let outcome = outcome(self.why);
+            count(&self.asked.settings, &self.asker, outcome, reason);
         }
     }
 
@@ -99,6 +103,9 @@ impl Settling {
         } else {
             self.asked.judge(&parts, body.is_end_stream(), exact)
         };
+        if let Err(reason) = &judged {
+            self.asked.filling.end(*reason);
+        }
         // What nobody else can use is nothing to wait for.
         let shared = judged
             .as_ref()
@@ -227,9 +234,6 @@ pub(crate) fn is_failure(status: StatusCode) -> bool {
     matches!(status.as_u16(), 500 | 502 | 503 | 504)
 }
 
-pub(crate) fn count(settings: &Settings, label: Option<&str>, outcome: Outcome, reason: Reason) {
-    settings
-        .cache
-        .stats()
-        .count(label.unwrap_or("unmatched"), outcome, reason);
+pub(crate) fn count(settings: &Settings, asker: &Asker, outcome: Outcome, reason: Reason) {
+    asker.count(settings.cache.stats(), outcome, reason);
 }

@@ -17,6 +17,7 @@ use super::{
     stored::StoredResponse,
 };
 use crate::cache::{Entry, Flown, Lead, Marker, MarkerKind, Payload, Scope, Slot, Work};
+use crate::stats::Filling;
 
 /// How many variants of one URI are kept; further ones pass.
 const MAX_VARIANTS: usize = 32;
@@ -42,6 +43,7 @@ pub(crate) struct Asked {
     pub(crate) post: bool,
     pub(crate) dependencies: Arc<Work>,
     pub(crate) began: Timestamp,
+    pub(crate) filling: Filling,
 }
 
 /// An answer that will be stored when its body is complete.
@@ -439,6 +441,7 @@ impl Draft {
         });
         if let Some(reason) = refusal {
             settings.cache.stats().count_fill(reason);
+            self.asked.filling.end(reason);
             if let Some(lead) = lead {
                 // A stale value is soon renewed; what else is refused here stays as it is.
                 if reason != Reason::StaleDependency {
@@ -465,6 +468,7 @@ impl Draft {
             settings.cache.push(&place, &entry);
         }
         settings.cache.stats().count_fill(Reason::Stored);
+        self.asked.filling.end(Reason::Stored);
         if let Some(lead) = lead {
             lead.land(Flown::Entry(Arc::clone(&entry)));
         }
@@ -474,6 +478,7 @@ impl Draft {
     /// The body did not become an entry.
     pub(crate) fn give_up(mut self: Box<Self>, reason: Reason) {
         self.asked.settings.cache.stats().count_fill(reason);
+        self.asked.filling.end(reason);
         let Some(lead) = self.lead.take() else { return };
         match reason {
             // The client left: somebody else may have more patience.

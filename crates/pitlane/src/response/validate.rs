@@ -1,6 +1,6 @@
 //! Stored answers that the inner service confirms (RFC 9111 §4.3).
 
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode, header, response};
@@ -67,11 +67,11 @@ impl Settling {
             return self.contradicted(answer, entry, lead);
         }
         let settings = Arc::clone(&self.asked.settings);
-        let (why, label) = (self.why, self.label.take());
+        let (why, asker) = (self.why, mem::take(&mut self.asker));
         let (counted, conditional) = (self.counted, self.conditional.take());
         let tally = |detail| {
             if counted {
-                count(&settings, label.as_deref(), Outcome::Revalidated, detail);
+                count(&settings, &asker, Outcome::Revalidated, detail);
             }
         };
         match self.freshen(
@@ -145,6 +145,7 @@ impl Settling {
                 Ok(draft.commit_body(stored.body().clone(), share))
             }
             Err(reason) => {
+                self.asked.filling.end(reason);
                 self.asked.pass_on(&answer, &Scope::current());
                 self.asked.withdraw(entry);
                 self.asked.remember_pass();
@@ -167,9 +168,14 @@ impl Settling {
         if let Some(lead) = lead {
             lead.release();
         }
+        self.asked.filling.end(Reason::Validated);
         if self.counted {
-            let label = self.label.as_deref();
-            count(&settings, label, Outcome::Revalidated, Reason::Validated);
+            count(
+                &settings,
+                &self.asker,
+                Outcome::Revalidated,
+                Reason::Validated,
+            );
         }
         let reading = Reading {
             head: false,
@@ -195,6 +201,7 @@ impl Settling {
         if let Some(lead) = lead {
             lead.release();
         }
+        self.asked.filling.end(detail);
         self.count(detail);
         if !self.holds_for_client(&answer.headers) {
             answer.status = StatusCode::BAD_GATEWAY;

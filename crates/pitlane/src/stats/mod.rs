@@ -1,3 +1,8 @@
+//! What is counted on the way, cheaply enough for the hit path.
+
+mod asker;
+mod filling;
+
 use std::{
     cell::Cell,
     collections::{BTreeMap, HashMap},
@@ -10,6 +15,9 @@ use std::{
 
 use foldhash::fast::RandomState;
 use pitlane_core::{Outcome, Reason};
+
+pub(crate) use asker::{Asker, UNMATCHED, tell};
+pub(crate) use filling::Filling;
 
 /// A power of two: more threads than this share.
 const SHARDS: usize = 16;
@@ -43,6 +51,8 @@ pub(crate) struct Stats {
     shards: Box<[Shard]>,
     /// How the bodies that were to be stored ended, by reason.
     fills: [AtomicU64; REASONS],
+    #[cfg(feature = "metrics")]
+    pub(crate) extras: crate::metrics::Extras,
 }
 
 #[repr(align(128))]
@@ -57,6 +67,8 @@ impl Stats {
         Self {
             shards,
             fills: [const { AtomicU64::new(0) }; REASONS],
+            #[cfg(feature = "metrics")]
+            extras: crate::metrics::Extras::default(),
         }
     }
 
@@ -85,6 +97,29 @@ impl Stats {
         if let Some(count) = self.fills.get(reason as usize) {
             count.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Counts a look into memory that the count of its request doesn't tell of.
+    #[inline]
+    #[cfg_attr(
+        not(feature = "metrics"),
+        expect(unused_variables, clippy::unused_self, reason = "nobody asks then")
+    )]
+    pub(crate) fn count_lookup(&self, reason: Reason) {
+        #[cfg(feature = "metrics")]
+        self.extras.count_lookup(reason);
+    }
+
+    /// Counts a question to the inner service whether what is stored is still right, and why it
+    /// was asked.
+    #[inline]
+    #[cfg_attr(
+        not(feature = "metrics"),
+        expect(unused_variables, clippy::unused_self, reason = "nobody asks then")
+    )]
+    pub(crate) fn count_revalidation(&self, reason: Reason) {
+        #[cfg(feature = "metrics")]
+        self.extras.count_revalidation(reason);
     }
 
     /// How fills ended: each reason that occurred, and how often.
