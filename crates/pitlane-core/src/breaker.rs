@@ -1,12 +1,17 @@
-use std::{fmt, ops::Deref, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, lock};
 
+mod gate;
+mod permit;
 mod window;
 
 #[cfg(all(test, not(loom)))]
 mod tests;
 
+pub use permit::Permit;
+
+use gate::Gate;
 use window::{Window, millis};
 
 /// A circuit breaker: it stops calls to what has just been failing, and lets one caller at a
@@ -17,7 +22,8 @@ use window::{Window, millis};
 /// clock that never goes back.
 ///
 /// While it is closed, asking is one atomic load, and reporting a success counts on the calling
-/// thread's own cache line; only failures and changes of state take a lock.
+/// thread's own cache line; while it is open, being refused is two loads. Only failures, probes and
+/// changes of state take a lock.
 ///
 /// # Example
 ///
@@ -38,6 +44,9 @@ pub struct Breaker {
     rules: BreakerRules,
     /// State, failures in a row and era in one word: all that a call has to read.
     gate: AtomicU64,
+    /// From when on it makes sense to ask for a probe, in milliseconds: changed under the lock, and
+    /// read without it, so that those who are refused don't queue for it. It decides nothing else.
+    probe_from: AtomicU64,
     successes: Window,
     failures: Window,
     turn: Mutex<Turn>,
@@ -175,6 +184,7 @@ impl Breaker {
     fn new(rules: BreakerRules, gate: Gate, probe_at: Duration) -> Self {
         Self {
             gate: AtomicU64::new(gate.0),
+            probe_from: AtomicU64::new(millis(probe_at)),
             successes: Window::new(rules.window),
             failures: Window::new(rules.window),
             turn: Mutex::new(Turn {
@@ -217,17 +227,32 @@ impl Breaker {
         self: &Arc<Self>,
         now: Duration,
     ) -> Result<Permit<Arc<Self>>, Refused> {
-        let Err(refused) = self.pass() else {
-            return Permit::passing(Arc::clone(self));
-        };
-        let era = self.begin_probe(now).ok_or(refused)?;
-        Ok(Permit::new(Arc::clone(self), era, true))
+        Permit::acquire(self, Arc::clone, || now)
     }
 
     /// The permission to probe, if the breaker is not closed, it is time, and nobody else has it.
     pub fn try_probe(&self, now: Duration) -> Option<Permit<&Self>> {
-        let era = self.begin_probe(now)?;
-        Some(Permit::new(self, era, true))
+        let begun = self.begin_probe(now)?;
+        Some(Permit::probing(self, begun))
+    }
+
+    /// Whether a call may be let through now. No promise: somebody else may be quicker.
+    #[must_use]
+    pub fn may_acquire(&self, now: impl FnOnce() -> Duration) -> bool {
+        self.state() == BreakerState::Closed || self.may_probe(now())
+    }
+
+    /// How long it is until the next probe, if one is waited for: none while the breaker is closed,
+    /// or while somebody probes.
+    #[must_use]
+    pub fn until_probe(&self, now: Duration) -> Option<Duration> {
+        let from = self.probe_from.load(Ordering::Acquire);
+        let waits = self.state() == BreakerState::Open && from != NOBODY_ELSE;
+        waits.then(|| Duration::from_millis(from).saturating_sub(now))
+    }
+
+    fn may_probe(&self, now: Duration) -> bool {
+        millis(now) >= self.probe_from.load(Ordering::Acquire)
     }
 
     /// Ends the time in which an open breaker lets no probe through: something outside says that
@@ -235,6 +260,7 @@ impl Breaker {
     pub fn expedite(&self, now: Duration) {
         let mut turn = self.turn();
         turn.probe_at = turn.probe_at.min(now);
+        self.invite(&turn);
     }
 
     /// Opens it at once; says whether it was not open before. `random` spreads the next probe.
@@ -287,8 +313,10 @@ impl Breaker {
         lock(&self.turn)
     }
 
-    /// The era in which the caller probes.
-    fn begin_probe(&self, now: Duration) -> Option<u64> {
+    fn begin_probe(&self, now: Duration) -> Option<Probe> {
+        if !self.may_probe(now) {
+            return None;
+        }
         let mut turn = self.turn();
         let gate = self.gate();
         let may = match gate.state() {
@@ -299,14 +327,27 @@ impl Breaker {
         if !may {
             return None;
         }
-        let gate = if gate.state() == BreakerState::Open {
+        let first = gate.state() == BreakerState::Open;
+        let gate = if first {
             turn.good_probes = 0;
             self.enter(gate, BreakerState::HalfOpen)
         } else {
             gate
         };
         turn.probing = true;
-        Some(gate.era())
+        self.invite(&turn);
+        let era = gate.era();
+        Some(Probe { era, first })
+    }
+
+    /// Only under the lock: says from when on the next probe may be asked for.
+    fn invite(&self, turn: &Turn) {
+        let from = if turn.probing {
+            NOBODY_ELSE
+        } else {
+            millis(turn.probe_at)
+        };
+        self.probe_from.store(from, Ordering::Release);
     }
 
     /// Only under the lock. Failures in a row end with the era. Exchanged rather than stored, so
@@ -325,6 +366,7 @@ impl Breaker {
         turn.failed_probes = turn.failed_probes.saturating_add(1);
         turn.probing = false;
         turn.openings += 1;
+        self.invite(turn);
         self.enter(gate, BreakerState::Open);
     }
 
@@ -400,6 +442,7 @@ impl Breaker {
             self.set_open(&mut turn, gate, now, random);
             return true;
         }
+        self.invite(&turn);
         turn.good_probes += 1;
         if turn.good_probes < self.rules.successes_to_close {
             return false;
@@ -415,6 +458,7 @@ impl Breaker {
         let mut turn = self.turn();
         if self.gate().era() == era {
             turn.probing = false;
+            self.invite(&turn);
         }
     }
 }
@@ -434,109 +478,11 @@ fn jittered(duration: Duration, random: u32) -> Duration {
     Duration::from_millis(millis(duration).saturating_mul(thousandths) / 1000)
 }
 
-/// The permission for one call. Dropping it unrecorded counts as no call; a probe that is
-/// dropped leaves its place to the next.
-#[must_use = "what became of the call has to be recorded"]
-pub struct Permit<B: Deref<Target = Breaker>> {
-    breaker: B,
+/// Later than any moment: somebody probes, and nobody else may.
+const NOBODY_ELSE: u64 = u64::MAX;
+
+/// A probe that has begun, and whether the breaker became half-open by it.
+struct Probe {
     era: u64,
-    probing: bool,
-}
-
-impl<B: Deref<Target = Breaker>> Permit<B> {
-    fn new(breaker: B, era: u64, probing: bool) -> Self {
-        Self {
-            breaker,
-            era,
-            probing,
-        }
-    }
-
-    fn passing(breaker: B) -> Result<Self, Refused> {
-        let gate = breaker.gate();
-        match gate.state() {
-            BreakerState::Closed => Ok(Self::new(breaker, gate.era(), false)),
-            state => Err(Refused { state }),
-        }
-    }
-
-    /// Whether this call decides if others may follow.
-    #[must_use]
-    pub const fn is_probe(&self) -> bool {
-        self.probing
-    }
-
-    /// Says what became of the call; says whether that changed the breaker's state. A call that
-    /// was let through before the last change says nothing about what is now, and isn't counted.
-    ///
-    /// `random` spreads the next probe if this opens the breaker.
-    pub fn record(mut self, outcome: CallOutcome, now: Duration, random: u32) -> bool {
-        if std::mem::take(&mut self.probing) {
-            return self.breaker.probed(self.era, outcome, now, random);
-        }
-        match outcome {
-            CallOutcome::Success => {
-                self.breaker.succeeded(self.era, now);
-                false
-            }
-            CallOutcome::Failure => self.breaker.failed(self.era, false, now, random),
-            CallOutcome::Fatal => self.breaker.failed(self.era, true, now, random),
-        }
-    }
-}
-
-impl<B: Deref<Target = Breaker>> Drop for Permit<B> {
-    fn drop(&mut self) {
-        if self.probing {
-            self.breaker.abandoned(self.era);
-        }
-    }
-}
-
-impl<B: Deref<Target = Breaker>> fmt::Debug for Permit<B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Permit")
-            .field("era", &self.era)
-            .field("probing", &self.probing)
-            .finish_non_exhaustive()
-    }
-}
-
-/// From the lowest bit: two of state, fourteen of failures in a row, the rest is the era. An era
-/// ends with every change of state.
-#[derive(Clone, Copy)]
-struct Gate(u64);
-
-impl Gate {
-    const MOST_FAILURES: u64 = (1 << 14) - 1;
-
-    const fn new(era: u64, state: BreakerState) -> Self {
-        let state = match state {
-            BreakerState::Closed => 0,
-            BreakerState::HalfOpen => 1,
-            BreakerState::Open => 2,
-        };
-        Self(era << 16 | state)
-    }
-
-    const fn state(self) -> BreakerState {
-        match self.0 & 3 {
-            0 => BreakerState::Closed,
-            1 => BreakerState::HalfOpen,
-            _ => BreakerState::Open,
-        }
-    }
-
-    const fn era(self) -> u64 {
-        self.0 >> 16
-    }
-
-    const fn failures(self) -> u32 {
-        ((self.0 >> 2) & Self::MOST_FAILURES) as u32
-    }
-
-    const fn with_failure(self) -> Self {
-        let full = (self.0 >> 2) & Self::MOST_FAILURES == Self::MOST_FAILURES;
-        Self(if full { self.0 } else { self.0 + 4 })
-    }
+    first: bool,
 }

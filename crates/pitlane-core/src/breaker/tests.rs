@@ -290,8 +290,11 @@ proptest! {
                     let may = reference.state() != BreakerState::Closed && reference.may_probe(now);
                     prop_assert_eq!(permit.is_some(), may);
                     if let Some(permit) = permit {
+                        prop_assert_eq!(permit.is_first_probe(), reference.half_open.is_none());
                         reference.half_open.get_or_insert(0);
                         prop_assert!(breaker.try_probe(now).is_none());
+                        prop_assert!(!breaker.may_acquire(|| now));
+                        prop_assert_eq!(breaker.until_probe(now), None);
                         if let Some(outcome) = outcome {
                             reference.probe(outcome, now, random);
                             permit.record(outcome, now, random);
@@ -313,6 +316,11 @@ proptest! {
                 }
             }
             prop_assert_eq!(breaker.state(), reference.state());
+            let closed = reference.state() == BreakerState::Closed;
+            prop_assert_eq!(breaker.may_acquire(|| now), closed || reference.may_probe(now));
+            let open = reference.state() == BreakerState::Open;
+            let left = reference.open_until.map(|until| until.saturating_sub(now));
+            prop_assert_eq!(breaker.until_probe(now), left.filter(|_| open));
             let seen = breaker.snapshot(now);
             if seen.state == BreakerState::Closed {
                 prop_assert_eq!(seen.failures_in_a_row, reference.row);

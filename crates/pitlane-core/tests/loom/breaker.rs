@@ -93,3 +93,32 @@ fn a_late_answer_does_not_touch_the_next_era() {
         assert_eq!(seen.failures, 1);
     });
 }
+
+/// Who is refused asks without the lock: what it reads there must never say for good that
+/// somebody probes when nobody does.
+#[test]
+fn a_probe_that_was_given_up_is_seen_to_be_free() {
+    model(|| {
+        let shared = Shared::new(Breaker::open(BreakerRules::default(), NOW));
+        let other = shared.run(|breaker| drop(breaker.try_acquire(NOW)));
+        drop(shared.try_acquire(NOW));
+        other.join().unwrap();
+        assert!(shared.may_acquire(|| NOW));
+        let probe = shared.try_acquire(NOW).unwrap();
+        assert!(!shared.may_acquire(|| NOW));
+        drop(probe);
+    });
+}
+
+#[test]
+fn a_probe_that_ends_beside_a_trip_leaves_the_trips_time() {
+    model(|| {
+        let shared = Shared::new(Breaker::open(BreakerRules::default(), NOW));
+        let probe = shared.try_acquire(NOW).unwrap();
+        let tripping = shared.run(|breaker| breaker.trip(NOW, 0));
+        drop(probe);
+        assert!(tripping.join().unwrap());
+        assert!(!shared.may_acquire(|| NOW));
+        assert!(shared.may_acquire(|| LATER));
+    });
+}
