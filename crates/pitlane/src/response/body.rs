@@ -71,6 +71,14 @@ impl<R: Body> ResponseBody<R> {
     }
 }
 
+/// An empty one: layers around the cache that make answers of their own (timeouts, sessions) ask
+/// for it.
+impl<R: Body> Default for ResponseBody<R> {
+    fn default() -> Self {
+        Self::full(Bytes::new())
+    }
+}
+
 impl<R> Body for ResponseBody<R>
 where
     R: Body<Data = Bytes> + Send + 'static,
