@@ -125,13 +125,13 @@ reasons! {
 
     /// The layer is switched off.
     Disabled = "disabled",
-    /// Only GET and HEAD are cached.
+    /// Only GET and HEAD are cached; others where the layer keys on their bodies.
     Method = "method",
     /// The request asks for another protocol.
     Upgrade = "upgrade",
     /// The request's Connection header names fields that are no connection's own.
     Connection = "connection",
-    /// A GET or HEAD request has a body.
+    /// A GET or HEAD request has a body, or the body of another is too long to be a part of the key.
     RequestBody = "request-body",
     /// The request asks for a part of the content.
     Range = "range",

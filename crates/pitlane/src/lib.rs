@@ -23,6 +23,7 @@ mod error;
 #[cfg(feature = "metrics")]
 #[expect(dead_code, reason = "what is counted is read by the recorder to come")]
 mod metrics;
+mod replay;
 mod response;
 mod stats;
 #[cfg(feature = "testing")]
@@ -40,9 +41,10 @@ pub use pitlane_core::{
     UplinkStatus,
 };
 pub use pitlane_policy::{Freshness, Profile};
+pub use replay::ReplayBody;
 pub use response::{
-    Anonymous, AnonymousCacheLayer, Api, ApiCacheLayer, CacheHint, CacheLayer, General,
-    ResponseBody, ResponseCache, ResponseCacheLayer, ResponseFuture,
+    Anonymous, AnonymousCacheLayer, Api, ApiCacheLayer, BodyKey, BodyKeyLayer, CacheHint,
+    CacheLayer, General, ResponseBody, ResponseCache, ResponseCacheLayer, ResponseFuture,
 };
 pub use stats::Count;
 pub use units::{parse_duration, parse_size};

@@ -3,7 +3,7 @@ use pitlane_core::Reason;
 use pitlane_policy::{Profile, hop};
 
 use super::{
-    key::{Beside, FORWARDED, Family, Host, KeyBytes, Who, write_key},
+    key::{Beside, FORWARDED, Host, KeyBytes, Who, write_key},
     layer::Settings,
     shape::matches,
 };
@@ -16,6 +16,17 @@ pub(crate) struct Ask {
     pub(crate) scan: Scan,
     /// What the request may still lose to Redis, once something of it was spent.
     pub(crate) budget: Option<Budget>,
+}
+
+/// What of a request says what is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Asking<'a> {
+    /// Its head. A body has no meaning then, and a handler might give it one.
+    Head { body_is_empty: bool },
+    /// Its body as well, by its digest.
+    Content(&'a [u8; 32]),
+    /// Nothing: what its answer stands for is looked for.
+    Answer,
 }
 
 /// What one pass over the request's headers finds.
@@ -36,7 +47,7 @@ pub(crate) struct Scan {
     refusal: Option<Reason>,
 }
 
-/// Decides whether a GET or HEAD request may be answered from the cache, and writes its key.
+/// Decides whether a request may be answered from the cache, and writes its key.
 ///
 /// # Errors
 ///
@@ -44,7 +55,7 @@ pub(crate) struct Scan {
 pub(crate) fn admit(
     settings: &Settings,
     parts: &Parts,
-    body_is_empty: bool,
+    body: Asking<'_>,
     key: &mut KeyBytes,
 ) -> Result<Ask, Reason> {
     let head = parts.method == Method::HEAD;
@@ -52,10 +63,14 @@ pub(crate) fn admit(
     if let Some(reason) = scan.refusal {
         return Err(reason);
     }
-    // Only an answer to POST is looked at here, and that may have a body.
-    if (scan.body || !body_is_empty) && parts.method != Method::POST {
-        return Err(Reason::RequestBody);
-    }
+    let content = match body {
+        Asking::Content(digest) => Some(digest),
+        Asking::Answer => None,
+        Asking::Head { body_is_empty } if scan.body || !body_is_empty => {
+            return Err(Reason::RequestBody);
+        }
+        Asking::Head { .. } => None,
+    };
     // The cache of an application speaks for it. Nobody can make it pass requests that way.
     if scan.guarded && settings.profile == Profile::Rfc {
         return Err(Reason::Precondition);
@@ -65,13 +80,9 @@ pub(crate) fn admit(
         return Err(Reason::MethodOverride);
     }
     let who = identify(settings, parts, scan)?;
-    let family = if settings.dry_run {
-        Family::Trial
-    } else {
-        Family::Plain
-    };
     let beside = Beside {
-        family,
+        trial: settings.dry_run,
+        content: content.map(|digest| (&parts.method, digest)),
         host,
         version: parts.version,
         forwarded: scan.forwarded,
@@ -210,7 +221,10 @@ mod tests {
             request = request.header(*name, *value);
         }
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        let found = admit(layer.settings(), &parts, true, &mut KeyBytes::new()).err();
+        let body = Asking::Head {
+            body_is_empty: true,
+        };
+        let found = admit(layer.settings(), &parts, body, &mut KeyBytes::new()).err();
         assert_eq!(found, expected, "{uri} {headers:?}");
     }
 

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Extensions, HeaderMap, Method, Request, Response, StatusCode, Uri, header};
+use http::{Extensions, HeaderMap, Request, Response, StatusCode, Uri, header};
 use http_body::Body;
 use pitlane_core::{Basis, Digest, Followed, Joined, Outcome, Reason, TagId};
 use pitlane_policy::{Profile, RequestDirectives, RequestFacts, conditional, hop};
@@ -175,11 +175,7 @@ impl<S, Q> Call<S, Q> {
     }
 
     fn reading(&self) -> Reading<'_> {
-        let conditional = self
-            .ask
-            .scan
-            .conditional
-            .then(|| (self.request.method(), self.request.headers()));
+        let conditional = self.ask.scan.conditional.then(|| self.request.headers());
         Reading {
             head: self.ask.scan.head,
             conditional,
@@ -476,7 +472,7 @@ where
         let headers = settling.conditional.as_ref();
         let reading = Reading {
             head: false,
-            conditional: headers.map(|headers| (&Method::GET, headers)),
+            conditional: headers,
         };
         settling.asked.filling.end(Reason::Failed);
         let status = answer.ok().map(|response| response.status());

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header, response};
+use http::{Request, Response, StatusCode, header, response};
 use http_body::Body;
 use pitlane_core::{Outcome, Reason};
 use pitlane_policy::update;
@@ -54,10 +54,9 @@ impl<S, Q> Call<S, Q> {
             .as_ref()
             .map_or(true, |response| is_failure(response.status()));
         if failed && let Some(fallback) = stale.into_fallback(&cache) {
-            let method = if head { Method::HEAD } else { Method::GET };
             let reading = Reading {
                 head,
-                conditional: Some((&method, &client)),
+                conditional: Some(&client),
             };
             settling.asked.filling.end(Reason::Failed);
             let status = answer.ok().map(|response| response.status());

@@ -2,7 +2,7 @@ use std::cell::Cell;
 
 use crate::cache::Cache;
 pub(crate) use crate::cache::Place;
-use http::{HeaderMap, HeaderName, Uri, Version, header};
+use http::{HeaderMap, HeaderName, Method, Uri, Version, header};
 use pitlane_core::{Key, Reason, Tag, TagId, TagKind};
 
 /// Bytes of a key.
@@ -213,20 +213,13 @@ fn write_origin(out: &mut KeyBytes, uri: &Uri, host: Host<'_>) -> Option<Option<
     Some((out.get(start..) != Some(&other)).then(|| other.to_vec().into()))
 }
 
-/// Whom an entry may serve.
-#[derive(Clone, Copy, Debug)]
-#[repr(u8)]
-pub(crate) enum Family {
-    /// Requests without a body.
-    Plain = b'r',
-    /// Nobody: a layer tries out what it would do.
-    Trial = b'd',
-}
-
 /// What beside the URI is part of a key.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Beside<'a> {
-    pub(crate) family: Family,
+    /// A layer only tries out what it would do: what it stores is nobody's.
+    pub(crate) trial: bool,
+    /// The digest of a body that says what is asked, and the method that it came with.
+    pub(crate) content: Option<(&'a Method, &'a [u8; 32])>,
     pub(crate) host: Host<'a>,
     pub(crate) version: Version,
     /// The request has one of the forwarding headers.
@@ -279,7 +272,8 @@ pub(crate) fn write_key(
     beside: Beside<'_>,
 ) -> Result<(), Reason> {
     key.extend_from_slice(&prefix);
-    key.push(beside.family as u8);
+    let family = if beside.content.is_some() { b'q' } else { b'r' };
+    key.push(family | u8::from(beside.trial) << 7);
     // A request without a host is an error from HTTP/1.1 on, and none before.
     key.push(u8::from(beside.version < Version::HTTP_11));
     push(key, uri.path().as_bytes());
@@ -299,10 +293,28 @@ pub(crate) fn write_key(
     for name in beside.headers {
         push_header(key, name.as_str(), fields.get_all(name));
     }
+    if let Some((method, digest)) = beside.content {
+        write_content(key, method, digest, fields);
+    }
     if key.len() > MAX_LENGTH {
         Err(Reason::KeyTooLong)
     } else {
         Ok(())
+    }
+}
+
+/// What of a request beside its body says what the body means.
+const DESCRIBING: [HeaderName; 3] = [
+    header::CONTENT_TYPE,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LANGUAGE,
+];
+
+fn write_content(key: &mut KeyBytes, method: &Method, digest: &[u8; 32], fields: &HeaderMap) {
+    push(key, method.as_str().as_bytes());
+    push(key, digest);
+    for name in &DESCRIBING {
+        push_header(key, name.as_str(), fields.get_all(name));
     }
 }
 
@@ -426,7 +438,8 @@ mod tests {
         let parts = parts(uri, headers);
         let host = Host::of(&parts.headers);
         let beside = Beside {
-            family: Family::Plain,
+            trial: false,
+            content: None,
             host,
             version: parts.version,
             forwarded: true,

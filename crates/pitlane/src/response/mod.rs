@@ -9,6 +9,7 @@ mod future;
 mod head;
 mod hint;
 mod key;
+mod keyed;
 mod layer;
 mod lookup;
 mod options;
@@ -29,6 +30,7 @@ mod validate;
 pub use body::ResponseBody;
 pub use future::ResponseFuture;
 pub use hint::CacheHint;
+pub use keyed::{BodyKey, BodyKeyLayer};
 pub use layer::{
     Anonymous, AnonymousCacheLayer, Api, ApiCacheLayer, CacheLayer, General, ResponseCacheLayer,
 };

@@ -12,12 +12,13 @@ use pitlane_policy::{Profile, RequestDirectives, conditional};
 use tower_service::Service;
 
 use super::{
-    admit::{Ask, admit},
+    admit::{Ask, Asking, admit},
     body::ResponseBody,
     decorate::strip,
     fetch::{Call, Led, fetch},
     future::ResponseFuture,
     key::{Host, Place, with_buffer},
+    keyed::Content,
     layer::Settings,
     lookup::{Found, Stale, find, response_of},
     owing::Owing,
@@ -85,21 +86,49 @@ impl<S: Clone> ResponseCache<S> {
         if !self.settings.enabled {
             return self.bypass(Reason::Disabled, parts, body);
         }
-        if parts.method == Method::POST && self.stores_posts() {
-            return self.post(parts, body);
-        }
         if !matches!(parts.method, Method::GET | Method::HEAD) {
-            return self.bypass(Reason::Method, parts, body);
+            return self.answer_other(parts, body);
         }
+        let body_is_empty = body.is_end_stream();
+        self.look(Asking::Head { body_is_empty }, parts, body)
+    }
+
+    /// The answer to another method than GET and HEAD.
+    fn answer_other<Q, R>(&self, mut parts: Parts, body: Q) -> ResponseFuture<S, Q, R>
+    where
+        S: Service<Request<Q>, Response = Response<R>> + Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Send + 'static,
+        Q: Body + Send + 'static,
+        R: Body<Data = Bytes> + Send + 'static,
+        R::Error: Send,
+    {
+        // A layer further in has a body of its own to look at.
+        match parts.extensions.remove() {
+            Some(Content::Digest(digest)) => self.look(Asking::Content(&digest), parts, body),
+            Some(Content::TooLong) => self.bypass(Reason::RequestBody, parts, body),
+            None if parts.method == Method::POST && self.stores_posts() => self.post(parts, body),
+            None => self.bypass(Reason::Method, parts, body),
+        }
+    }
+
+    #[inline(always)]
+    fn look<Q, R>(&self, asking: Asking<'_>, parts: Parts, body: Q) -> ResponseFuture<S, Q, R>
+    where
+        S: Service<Request<Q>, Response = Response<R>> + Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Send + 'static,
+        Q: Body + Send + 'static,
+        R: Body<Data = Bytes> + Send + 'static,
+        R::Error: Send,
+    {
         if self.settings.shapes() {
-            return self.answer_shaped(parts, body);
+            return self.look_shaped(asking, parts, body);
         }
-        with_buffer(
-            |key| match admit(&self.settings, &parts, body.is_end_stream(), key) {
-                Ok(ask) => self.ask_now(ask, key, parts, body),
-                Err(reason) => self.bypass(reason, parts, body),
-            },
-        )
+        with_buffer(|key| match admit(&self.settings, &parts, asking, key) {
+            Ok(ask) => self.ask_now(ask, key, parts, body),
+            Err(reason) => self.bypass(reason, parts, body),
+        })
     }
 
     #[inline(always)]
@@ -155,7 +184,12 @@ impl<S: Clone> ResponseCache<S> {
     /// A request that is given another shape before the cache looks at it. One that the cache has no
     /// part in goes on as it came.
     #[cold]
-    fn answer_shaped<Q, R>(&self, parts: Parts, body: Q) -> ResponseFuture<S, Q, R>
+    fn look_shaped<Q, R>(
+        &self,
+        asking: Asking<'_>,
+        parts: Parts,
+        body: Q,
+    ) -> ResponseFuture<S, Q, R>
     where
         S: Service<Request<Q>, Response = Response<R>> + Send + 'static,
         S::Future: Send + 'static,
@@ -165,8 +199,7 @@ impl<S: Clone> ResponseCache<S> {
         R::Error: Send,
     {
         let shaped = self.settings.shaped(&parts);
-        let is_empty = body.is_end_stream();
-        with_buffer(|key| match admit(&self.settings, &shaped, is_empty, key) {
+        with_buffer(|key| match admit(&self.settings, &shaped, asking, key) {
             Ok(ask) if self.settings.dry_run => self.try_out(ask, key, &shaped, parts, body),
             Ok(ask) => self.ask_now(ask, key, shaped, body),
             Err(reason) => self.bypass(reason, parts, body),
@@ -367,7 +400,7 @@ impl<S: Clone> ResponseCache<S> {
         R::Error: Send,
     {
         with_buffer(|key| {
-            let asked = admit(&self.settings, &parts, true, key).ok();
+            let asked = admit(&self.settings, &parts, Asking::Answer, key).ok();
             let stores = |ask: &Ask| {
                 !(ask.scan.conditional
                     || ask.scan.directives
@@ -541,15 +574,12 @@ fn accept(
 /// What of a request decides how an entry is served to it.
 pub(crate) struct Reading<'a> {
     pub(crate) head: bool,
-    pub(crate) conditional: Option<(&'a Method, &'a HeaderMap)>,
+    pub(crate) conditional: Option<&'a HeaderMap>,
 }
 
 impl Ask {
     fn reading<'a>(&self, parts: &'a Parts) -> Reading<'a> {
-        let conditional = self
-            .scan
-            .conditional
-            .then_some((&parts.method, &parts.headers));
+        let conditional = self.scan.conditional.then_some(&parts.headers);
         Reading {
             head: self.scan.head,
             conditional,

@@ -4,7 +4,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Response, StatusCode, header};
+use http::{HeaderMap, Response, StatusCode, header};
 use http_body::Body;
 use pitlane_core::{Outcome, Reason};
 
@@ -187,7 +187,7 @@ fn complete<R: Body>(
     if let Some(headers) = preconditions {
         let reading = Reading {
             head: false,
-            conditional: Some((&Method::GET, headers)),
+            conditional: Some(headers),
         };
         return serve(
             settings,

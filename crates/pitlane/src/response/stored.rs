@@ -166,7 +166,7 @@ impl StoredResponse {
         let mut status = self.status;
         let mut full = !ask.head;
         let mut part = None;
-        if let Some((method, request)) = ask.conditional.filter(|_| self.status.is_success()) {
+        if let Some(request) = ask.conditional.filter(|_| self.status.is_success()) {
             let etag = self.headers.get(header::ETAG);
             // RFC 9111 §4.3.2: where nothing says when it changed, what counts is when it was made.
             let modified = self.headers.get(header::LAST_MODIFIED);
@@ -176,7 +176,8 @@ impl StoredResponse {
                 self.headers.get(header::DATE).filter(|_| !guarded)
             };
             let modified = modified.or_else(made);
-            match conditional::evaluate(method, request, etag, modified) {
+            // What is answered from here is only asked for, by whatever method.
+            match conditional::evaluate(&Method::GET, request, etag, modified) {
                 Precondition::NotModified => {
                     status = StatusCode::NOT_MODIFIED;
                     full = false;
@@ -248,8 +249,8 @@ impl StoredResponse {
 #[derive(Debug)]
 pub(crate) struct Serve<'a> {
     pub(crate) head: bool,
-    /// Method and headers of a request with preconditions.
-    pub(crate) conditional: Option<(&'a Method, &'a HeaderMap)>,
+    /// The headers of a request with preconditions.
+    pub(crate) conditional: Option<&'a HeaderMap>,
     /// Age in seconds.
     pub(crate) age: u64,
     pub(crate) telling: Option<Telling>,

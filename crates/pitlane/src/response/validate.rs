@@ -89,7 +89,7 @@ impl Settling {
                 };
                 let reading = Reading {
                     head: false,
-                    conditional: conditional.as_ref().map(|headers| (&Method::GET, headers)),
+                    conditional: conditional.as_ref(),
                 };
                 let age = entry.freshness.initial_age().as_secs();
                 serve(&settings, &entry, &reading, age, telling)
@@ -179,7 +179,7 @@ impl Settling {
         }
         let reading = Reading {
             head: false,
-            conditional: self.conditional.as_ref().map(|said| (&Method::GET, said)),
+            conditional: self.conditional.as_ref(),
         };
         let now = settings.cache.shared().clock.now();
         let age = entry.freshness.age(entry.meta.resident(now)).as_secs();
