@@ -227,7 +227,7 @@ impl Breaker {
         self: &Arc<Self>,
         now: Duration,
     ) -> Result<Permit<Arc<Self>>, Refused> {
-        Permit::acquire(self, Arc::clone, || now)
+        Permit::acquire(self, || Arc::clone(self), || now)
     }
 
     /// The permission to probe, if the breaker is not closed, it is time, and nobody else has it.

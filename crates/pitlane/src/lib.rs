@@ -17,6 +17,7 @@
 //! than it was asked about is answered with a 502, once.) They need a tokio runtime with its timer.
 //! [`CacheHint`] lets a handler name tags; [`Caches::invalidate`] ends everything that carries one.
 
+pub mod breaker;
 mod cache;
 mod clock;
 mod error;
@@ -30,6 +31,7 @@ mod stats;
 pub mod testing;
 mod units;
 
+pub use breaker::CircuitBreakerLayer;
 pub use cache::{
     Cache, Caches, CachesBuilder, Claim, Coherence, Fill, Invalidated, Invalidation, Kind,
     MemoryUse, Owed, Records, RemoteLookup, Scope, Tier, Value, Wrote, depend_on,

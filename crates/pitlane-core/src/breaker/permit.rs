@@ -13,27 +13,24 @@ pub struct Permit<B: Deref<Target = Breaker>> {
 }
 
 impl<B: Deref<Target = Breaker>> Permit<B> {
-    /// [`Breaker::try_acquire`] by any pointer to a breaker. It is made, and the time asked for, only
-    /// when they are needed.
+    /// [`Breaker::try_acquire`] with any pointer to `breaker`. It is made, and the time asked for,
+    /// only when they are needed.
     ///
     /// # Errors
     ///
     /// The breaker is open, or somebody else probes.
-    pub fn acquire<P>(
-        pointer: &P,
-        own: impl FnOnce(&P) -> B,
+    pub fn acquire(
+        breaker: &Breaker,
+        pointer: impl FnOnce() -> B,
         now: impl FnOnce() -> Duration,
-    ) -> Result<Self, Refused>
-    where
-        P: Deref<Target = Breaker>,
-    {
-        let gate = pointer.gate();
+    ) -> Result<Self, Refused> {
+        let gate = breaker.gate();
         let state = gate.state();
         if state == BreakerState::Closed {
-            return Ok(Self::through(own(pointer), gate));
+            return Ok(Self::through(pointer(), gate));
         }
-        let begun = pointer.begin_probe(now()).ok_or(Refused { state })?;
-        Ok(Self::probing(own(pointer), begun))
+        let begun = breaker.begin_probe(now()).ok_or(Refused { state })?;
+        Ok(Self::probing(pointer(), begun))
     }
 
     const fn through(breaker: B, gate: Gate) -> Self {

@@ -10,6 +10,7 @@ mod accounts;
 mod axum_stack;
 mod basics;
 mod bodies;
+mod breaker;
 mod body_keys;
 mod collapse;
 mod conditionals;
