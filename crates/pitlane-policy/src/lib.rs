@@ -35,6 +35,7 @@
 pub mod age;
 pub mod conditional;
 pub mod date;
+pub mod encoding;
 pub mod groups;
 pub mod hop;
 pub mod range;

@@ -5,6 +5,7 @@ mod cache_control;
 mod conditional;
 mod content;
 mod dates;
+mod encoding;
 mod freshness;
 mod groups;
 mod hop;

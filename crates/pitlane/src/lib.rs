@@ -21,6 +21,7 @@ pub mod breaker;
 mod cache;
 mod clock;
 mod error;
+mod grpc;
 #[cfg(feature = "metrics")]
 #[expect(dead_code, reason = "what is counted is read by the recorder to come")]
 mod metrics;
@@ -38,6 +39,7 @@ pub use cache::{
 };
 pub use clock::Clock;
 pub use error::{Error, ErrorKind};
+pub use grpc::{GrpcBody, GrpcCache, GrpcCacheLayer, GrpcFuture};
 pub use pitlane_core::{
     Key, KeyError, KeyErrorKind, Outcome, Position, PositionError, Reason, Tag, TagKind, Timestamp,
     UplinkStatus,
@@ -46,7 +48,7 @@ pub use pitlane_policy::{Freshness, Profile};
 pub use replay::ReplayBody;
 pub use response::{
     Anonymous, AnonymousCacheLayer, Api, ApiCacheLayer, BodyKey, BodyKeyLayer, CacheHint,
-    CacheLayer, General, ResponseBody, ResponseCache, ResponseCacheLayer, ResponseFuture,
+    CacheLayer, Encoding, General, ResponseBody, ResponseCache, ResponseCacheLayer, ResponseFuture,
 };
 pub use stats::Count;
 pub use units::{parse_duration, parse_size};

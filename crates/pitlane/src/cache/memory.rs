@@ -4,7 +4,7 @@ use std::{
 };
 
 use pitlane_core::Digest;
-use quick_cache::{OptionsBuilder, Weighter, sync};
+use quick_cache::{OptionsBuilder, Weighter, sync, sync::EntryAction};
 
 use super::entry::{Entry, Slot};
 
@@ -90,6 +90,21 @@ impl Memory {
     pub(crate) fn withdraw(&self, digest: Digest, entry: &Arc<Entry>) -> bool {
         let is_it = |slot: &Slot| matches!(slot, Slot::Entry(there) if Arc::ptr_eq(there, entry));
         self.tier.remove_if(&digest, is_it).is_some() || !self.contains(digest)
+    }
+
+    /// Lets `work` change what an entry weighs, if it is still here.
+    pub(crate) fn grow(&self, digest: Digest, entry: &Arc<Entry>, work: impl FnOnce()) {
+        let is_it = |slot: &Slot| matches!(slot, Slot::Entry(there) if Arc::ptr_eq(there, entry));
+        if !self.contains(digest) {
+            return;
+        }
+        let at_once = Some(std::time::Duration::ZERO);
+        let _ = self.tier.entry(&digest, at_once, |_, slot| {
+            if is_it(slot) {
+                work();
+            }
+            EntryAction::Retain(())
+        });
     }
 
     pub(crate) fn len(&self) -> usize {

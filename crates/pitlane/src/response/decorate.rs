@@ -3,7 +3,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, header};
 use pitlane_policy::ResponseDirectives;
 
-use super::layer::Settings;
+use super::{forms, layer::Settings};
 
 /// What [`decorate`] did to a head.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -91,6 +91,9 @@ pub(crate) fn decorate(settings: &Settings, headers: &mut HeaderMap, stored: boo
 pub(crate) fn dress(settings: &Settings, headers: &mut HeaderMap, stored: bool) {
     if settings.dry_run {
         return;
+    }
+    if !settings.encodings.is_empty() && forms::is_eligible(headers) {
+        forms::add_vary(headers);
     }
     decorate(settings, headers, stored);
     strip(settings, headers);

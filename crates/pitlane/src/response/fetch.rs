@@ -12,6 +12,7 @@ use tower_service::Service;
 use super::{
     admit::Ask,
     body::ResponseBody,
+    forms,
     key::{Host, Place, Target},
     layer::Settings,
     lookup::{Found, Stale, find, find_remote, is_never_fresh},
@@ -179,12 +180,13 @@ impl<S, Q> Call<S, Q> {
         Reading {
             head: self.ask.scan.head,
             conditional,
+            headers: Some(self.request.headers()),
         }
     }
 
     fn serve_collapsed<R: Body>(
         &self,
-        entry: &Entry,
+        entry: &Arc<Entry>,
         why: Reason,
         age: u64,
         ttl: i64,
@@ -216,7 +218,7 @@ impl<S, Q> Call<S, Q> {
 
     fn serve_hit<R: Body>(
         &self,
-        entry: &Entry,
+        entry: &Arc<Entry>,
         age: u64,
         ttl: i64,
         (outcome, detail): (Outcome, Reason),
@@ -396,7 +398,7 @@ impl<S, Q> Call<S, Q> {
     }
 
     pub(crate) fn run<R>(
-        self,
+        mut self,
         basis: Basis,
         headers: Option<HeaderMap>,
         conditional: Option<HeaderMap>,
@@ -405,6 +407,9 @@ impl<S, Q> Call<S, Q> {
     where
         S: Service<Request<Q>, Response = Response<R>> + Clone,
     {
+        if !self.settings.encodings.is_empty() {
+            forms::unmark(self.request.headers_mut());
+        }
         let dependencies = Work::new(basis, self.budget);
         let scan = self.ask.scan;
         let asked = Asked {
@@ -473,6 +478,7 @@ where
         let reading = Reading {
             head: false,
             conditional: headers,
+            headers,
         };
         settling.asked.filling.end(Reason::Failed);
         let status = answer.ok().map(|response| response.status());

@@ -57,6 +57,7 @@ impl<S, Q> Call<S, Q> {
             let reading = Reading {
                 head,
                 conditional: Some(&client),
+                headers: Some(&client),
             };
             settling.asked.filling.end(Reason::Failed);
             let status = answer.ok().map(|response| response.status());

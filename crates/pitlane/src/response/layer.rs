@@ -6,6 +6,7 @@ use pitlane_policy::{Profile, Rules};
 use tower_layer::Layer;
 
 use super::{
+    forms::Encoding,
     options::SwapOf,
     service::ResponseCache,
     shape::{Effective, Shape},
@@ -114,6 +115,8 @@ pub(crate) struct Settings {
     pub(crate) tenant: Option<UserOf>,
     pub(crate) shape: Shape,
     pub(crate) strip_unkeyed: bool,
+    /// The codings that entries are kept in beside their own form, the preferred first.
+    pub(crate) encodings: Vec<Encoding>,
     pub(crate) dry_run: bool,
     /// Markers in pages, and what stands in their place in each answer.
     pub(crate) swaps: Vec<(Box<str>, SwapOf)>,
@@ -192,6 +195,7 @@ impl<Form> CacheLayer<Form> {
             tenant: None,
             shape: Shape::default(),
             strip_unkeyed: false,
+            encodings: Vec::new(),
             dry_run: false,
             swaps: Vec::new(),
             original_uri: None,
@@ -445,6 +449,10 @@ impl<S, Form> Layer<S> for CacheLayer<Form> {
         if settings.strip_tags {
             settings.stripped = TAG_FIELDS.map(HeaderName::from_static).into();
             settings.stripped.extend_from_slice(&settings.targets);
+        }
+        if !settings.swaps.is_empty() {
+            // What is compressed can't be searched.
+            settings.encodings.clear();
         }
         settings.finishes =
             settings.cache_status && settings.cache_status_key || !settings.swaps.is_empty();

@@ -5,6 +5,7 @@ mod body;
 mod content;
 mod decorate;
 mod fetch;
+mod forms;
 mod future;
 mod head;
 mod hint;
@@ -28,6 +29,7 @@ mod swap;
 mod validate;
 
 pub use body::ResponseBody;
+pub use forms::Encoding;
 pub use future::ResponseFuture;
 pub use hint::CacheHint;
 pub use keyed::{BodyKey, BodyKeyLayer};
@@ -37,4 +39,5 @@ pub use layer::{
 pub use service::ResponseCache;
 
 pub(crate) use key::{key_of_url, name_of_url};
+pub(crate) use status::{Telling, outcome};
 pub(crate) use stored::{Ours, StoredResponse, header_value};

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use http::{HeaderName, header, request::Parts};
 use pitlane_policy::Profile;
 
+#[cfg(feature = "encodings")]
+use super::forms::Encoding;
 use super::{
     key::FORWARDED,
     layer::{CacheLayer, Settings},
@@ -83,6 +85,24 @@ impl<Form> CacheLayer<Form> {
     /// ```
     pub fn trusted_proxy(mut self, trust: impl Fn(&Parts) -> bool + Send + Sync + 'static) -> Self {
         self.settings.shape.trust = Some(Arc::new(trust));
+        self
+    }
+
+    /// Keeps compressed forms of what is stored: each made once, in the background, when the first
+    /// client that takes one has hit the entry, which gets it as it is. The first named is
+    /// preferred where a client likes several as much.
+    ///
+    /// Text of 1 KiB and more is compressed (HTML, XML, JSON, scripts, styles), unless it is encoded
+    /// already, carries a digest of itself or says `no-transform`. Each form has an entity tag of
+    /// its own, made from the entry's; the inner service is asked about the entry's alone. Parts are cut
+    /// from the uncompressed form. Only memory holds compressed forms, and counts them.
+    ///
+    /// Compress here or in a layer outside, not in both. Under
+    /// [`replace_on_hit`](Self::replace_on_hit) nothing is compressed here. See [`Encoding`] for the
+    /// levels.
+    #[cfg(feature = "encodings")]
+    pub fn encodings(mut self, encodings: impl IntoIterator<Item = Encoding>) -> Self {
+        self.settings.encodings = encodings.into_iter().collect();
         self
     }
 

@@ -16,6 +16,7 @@ use super::{
     body::ResponseBody,
     decorate::strip,
     fetch::{Call, Led, fetch},
+    forms,
     future::ResponseFuture,
     key::{Host, Place, with_buffer},
     keyed::Content,
@@ -252,7 +253,7 @@ impl<S: Clone> ResponseCache<S> {
         }
     }
 
-    fn bypass<Q, R>(&self, reason: Reason, parts: Parts, body: Q) -> ResponseFuture<S, Q, R>
+    fn bypass<Q, R>(&self, reason: Reason, mut parts: Parts, body: Q) -> ResponseFuture<S, Q, R>
     where
         S: Service<Request<Q>, Response = Response<R>>,
         R: Body,
@@ -262,6 +263,9 @@ impl<S: Clone> ResponseCache<S> {
         let owing = (reason == Reason::Method && !parts.method.is_safe())
             .then(|| settings.owing(&parts))
             .flatten();
+        if !settings.encodings.is_empty() {
+            forms::unmark(&mut parts.headers);
+        }
         let request = Request::from_parts(parts, body);
         ResponseFuture::bypass(self.inner.clone(), request, settings, reason, owing)
     }
@@ -575,6 +579,8 @@ fn accept(
 pub(crate) struct Reading<'a> {
     pub(crate) head: bool,
     pub(crate) conditional: Option<&'a HeaderMap>,
+    /// All headers, where they are at hand.
+    pub(crate) headers: Option<&'a HeaderMap>,
 }
 
 impl Ask {
@@ -583,22 +589,33 @@ impl Ask {
         Reading {
             head: self.scan.head,
             conditional,
+            headers: Some(&parts.headers),
         }
     }
 }
 
 pub(crate) fn serve<R: Body>(
     settings: &Settings,
-    entry: &Entry,
+    entry: &Arc<Entry>,
     asked: &Reading<'_>,
     age: u64,
     telling: Telling,
 ) -> Response<ResponseBody<R>> {
     // A computation around this one depends on what it takes from here.
     Scope::current().depend(&entry.meta, telling.is_fresh());
+    let nothing;
+    let accept = if settings.encodings.is_empty() {
+        None
+    } else {
+        nothing = HeaderMap::new();
+        let accept = asked.headers.unwrap_or(&nothing);
+        forms::begin(settings, entry, accept);
+        Some(accept)
+    };
     let serve = Serve {
         head: asked.head,
         conditional: asked.conditional,
+        accept,
         age,
         telling: settings.cache_status.then_some(telling),
     };

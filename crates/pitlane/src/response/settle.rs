@@ -188,6 +188,7 @@ fn complete<R: Body>(
         let reading = Reading {
             head: false,
             conditional: Some(headers),
+            headers: Some(headers),
         };
         return serve(
             settings,

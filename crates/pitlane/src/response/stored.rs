@@ -9,6 +9,7 @@ use pitlane_policy::{
 use super::{
     body::ResponseBody,
     decorate::Decorated,
+    forms::{self, Forms, Shown},
     ranges,
     status::{CACHE_STATUS, Telling, seconds},
 };
@@ -23,6 +24,7 @@ pub(crate) struct StoredResponse {
     /// A cache nearer to the origin has told its part already.
     told_before: bool,
     ours: Ours,
+    forms: Forms,
 }
 
 /// What of a stored head is not the inner service's own.
@@ -89,6 +91,7 @@ impl StoredResponse {
             body,
             told_before,
             ours,
+            forms: Forms::default(),
         }
     }
 
@@ -108,6 +111,7 @@ impl StoredResponse {
             body,
             told_before,
             ours,
+            forms: Forms::default(),
         }
     }
 
@@ -162,18 +166,27 @@ impl StoredResponse {
 
     /// The answer to a request from this entry.
     pub(crate) fn serve<R: Body>(&self, ask: &Serve<'_>) -> Response<ResponseBody<R>> {
+        let shown = match ask.accept {
+            Some(accept) => self.forms.show(&self.headers, accept),
+            None => Shown::Plain,
+        };
+        let (own, content) = match &shown {
+            Shown::Coded(form) => (&form.headers, &form.body),
+            Shown::Own(Some(headers)) => (*headers, &self.body),
+            Shown::Own(None) | Shown::Plain => (&self.headers, &self.body),
+        };
         let mut headers = None;
         let mut status = self.status;
         let mut full = !ask.head;
         let mut part = None;
         if let Some(request) = ask.conditional.filter(|_| self.status.is_success()) {
-            let etag = self.headers.get(header::ETAG);
+            let etag = own.get(header::ETAG);
             // RFC 9111 §4.3.2: where nothing says when it changed, what counts is when it was made.
-            let modified = self.headers.get(header::LAST_MODIFIED);
+            let modified = own.get(header::LAST_MODIFIED);
             // That doesn't hold for If-Unmodified-Since.
             let made = || {
                 let guarded = request.contains_key(header::IF_UNMODIFIED_SINCE);
-                self.headers.get(header::DATE).filter(|_| !guarded)
+                own.get(header::DATE).filter(|_| !guarded)
             };
             let modified = modified.or_else(made);
             // What is answered from here is only asked for, by whatever method.
@@ -181,7 +194,7 @@ impl StoredResponse {
                 Precondition::NotModified => {
                     status = StatusCode::NOT_MODIFIED;
                     full = false;
-                    headers = Some(conditional::not_modified_headers(&self.headers));
+                    headers = Some(conditional::not_modified_headers(own));
                 }
                 Precondition::Failed => {
                     status = StatusCode::PRECONDITION_FAILED;
@@ -192,14 +205,17 @@ impl StoredResponse {
                     && self.status == StatusCode::OK
                     && request.contains_key(header::RANGE) =>
                 {
-                    let mut whole = self.headers.clone();
-                    part = ranges::cut(request, &mut whole, &self.body);
+                    let mut whole = own.clone();
+                    part = ranges::cut(request, &mut whole, content);
                     headers = Some(whole);
                 }
                 _ => {}
             }
         }
-        let mut headers = headers.unwrap_or_else(|| self.headers.clone());
+        let mut headers = headers.unwrap_or_else(|| own.clone());
+        if matches!(shown, Shown::Own(None)) {
+            forms::add_vary(&mut headers);
+        }
         replace(&mut headers, &header::AGE, seconds(ask.age));
         if let Some(telling) = ask.telling {
             if self.told_before {
@@ -213,7 +229,7 @@ impl StoredResponse {
                 status = partial;
                 content
             }
-            None if full => self.body.clone(),
+            None if full => content.clone(),
             None => Bytes::new(),
         };
         let mut response = Response::new(ResponseBody::full(body));
@@ -224,6 +240,10 @@ impl StoredResponse {
 
     pub(crate) const fn body(&self) -> &Bytes {
         &self.body
+    }
+
+    pub(crate) const fn forms(&self) -> &Forms {
+        &self.forms
     }
 
     pub(crate) const fn headers(&self) -> &HeaderMap {
@@ -241,7 +261,7 @@ impl StoredResponse {
             .iter()
             .map(|(name, value)| name.as_str().len() + value.len())
             .sum();
-        fields + text + self.body.len()
+        fields + text + self.body.len() + self.forms.weight()
     }
 }
 
@@ -251,6 +271,8 @@ pub(crate) struct Serve<'a> {
     pub(crate) head: bool,
     /// The headers of a request with preconditions.
     pub(crate) conditional: Option<&'a HeaderMap>,
+    /// The headers of a request that may get an encoded form.
+    pub(crate) accept: Option<&'a HeaderMap>,
     /// Age in seconds.
     pub(crate) age: u64,
     pub(crate) telling: Option<Telling>,

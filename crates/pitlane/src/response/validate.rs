@@ -90,6 +90,7 @@ impl Settling {
                 let reading = Reading {
                     head: false,
                     conditional: conditional.as_ref(),
+                    headers: conditional.as_ref(),
                 };
                 let age = entry.freshness.initial_age().as_secs();
                 serve(&settings, &entry, &reading, age, telling)
@@ -180,6 +181,7 @@ impl Settling {
         let reading = Reading {
             head: false,
             conditional: self.conditional.as_ref(),
+            headers: self.conditional.as_ref(),
         };
         let now = settings.cache.shared().clock.now();
         let age = entry.freshness.age(entry.meta.resident(now)).as_secs();

@@ -10,11 +10,13 @@ mod accounts;
 mod axum_stack;
 mod basics;
 mod bodies;
-mod breaker;
 mod body_keys;
+mod breaker;
 mod collapse;
 mod conditionals;
 mod drive;
+#[cfg(feature = "encodings")]
+mod encodings;
 mod fragments;
 mod interleavings;
 mod leaders;
