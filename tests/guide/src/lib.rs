@@ -1,0 +1,1 @@
+//! The pages of `docs/guide`: every block of code in them is a test.
