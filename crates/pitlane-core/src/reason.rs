@@ -145,6 +145,14 @@ reasons! {
     UriOverride = "uri-override",
     /// The request carries a header or a parameter that overrides its method.
     MethodOverride = "method-override",
+    /// The call carries metadata that is neither part of the key nor known to be harmless.
+    Metadata = "metadata",
+    /// The call is of a method that is not named to be cached.
+    NotNamed = "not-named",
+    /// The call is not exactly one message of a size that is keyed.
+    RequestMessage = "request-message",
+    /// The call or its answer is not gRPC over HTTP/2 as the other side can read it.
+    NotGrpc = "not-grpc",
     /// The request has no usable host.
     Host = "host",
     /// The request's URI or key headers are too long to be a key.
@@ -208,6 +216,10 @@ reasons! {
     BodyError = "body-error",
     /// The body's length is not the declared one.
     LengthMismatch = "length-mismatch",
+    /// The call did not end with status 0.
+    GrpcStatus = "grpc-status",
+    /// The answer to the call is not exactly one message.
+    NotUnary = "not-unary",
     /// The response is an event stream, which has no end to wait for.
     EventStream = "event-stream",
     /// The body took longer than others may be made to wait for it.

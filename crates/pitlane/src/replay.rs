@@ -64,6 +64,21 @@ impl<Q: Body<Data = Bytes>> ReplayBody<Q> {
         }
     }
 
+    /// What was read of a body, what came behind it, and what is left.
+    pub(crate) const fn partly(
+        first: Bytes,
+        behind: Option<Result<Frame<Bytes>, Q::Error>>,
+        rest: Option<Pin<Box<Q>>>,
+    ) -> Self {
+        Self {
+            kind: Kind::Read {
+                first,
+                behind,
+                rest,
+            },
+        }
+    }
+
     /// Reads a body to its end, but no more than `limit` bytes (and what came together with the
     /// byte behind them).
     pub(crate) async fn read(body: Q, limit: usize) -> Reading<Q> {

@@ -1,13 +1,15 @@
 use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use pitlane_core::{Basis, Followed, Joined, Key, Meta, Tag, TagId, TagKind, TagSet, Timestamp};
+use pitlane_core::{
+    Basis, Followed, Joined, Key, Meta, Reason, Tag, TagId, TagKind, TagSet, Timestamp,
+};
 use pitlane_policy::Freshness;
 use tokio::time::timeout;
 
 use super::{
     Budget, Cache, Coherence, Place, Scope, Work,
-    entry::{Entry, Payload, Slot, Usable},
+    entry::{Entry, Marker, MarkerKind, Payload, Slot, Usable},
     shared::{Flown, Lead},
 };
 
@@ -75,7 +77,8 @@ impl Cache {
         if self.must_confirm() {
             return None;
         }
-        self.peek(&Wanted::of(self, key).place).map(Found::take)
+        let found = self.peek(&Wanted::of(self, key).place).ok()?;
+        Some(found.take())
     }
 
     /// A usable value from memory or from Redis.
@@ -85,13 +88,14 @@ impl Cache {
         let place = Wanted::of(self, key).place;
         let budget = self.budget();
         if self.confirm(budget.as_ref()).await
-            && let Some(found) = self.peek(&place).filter(|found| !found.stale)
+            && let Ok(found) = self.peek(&place)
+            && !found.stale
         {
             return Some(found.take());
         }
-        let slot = self.pull(&place, budget.as_ref()).await;
-        slot.and_then(|slot| self.usable(&place, slot, Tier::Remote))
-            .map(Found::take)
+        let slot = self.pull(&place, budget.as_ref()).await?;
+        let found = self.usable(&place, slot, Tier::Remote).ok()?;
+        Some(found.take())
     }
 
     /// A usable value, or the right to compute it.
@@ -103,66 +107,101 @@ impl Cache {
     ///
     /// Needs a tokio runtime with its timer enabled.
     pub async fn claim(&self, key: &Key) -> Claim {
-        let wanted = Wanted::of(self, key);
+        match self.claim_wanted(Wanted::of(self, key)).await {
+            Claimed::Hit(found) => Claim::Hit(found.take()),
+            Claimed::Fill(fill) => Claim::Fill(fill),
+        }
+    }
+
+    /// Like [`Cache::claim`] for a place of any kind, and with what is known of its finding.
+    pub(crate) async fn claim_wanted(&self, wanted: Wanted) -> Claimed {
         let budget = self.budget();
-        for _ in 0..MAX_ROUNDS {
+        let mut why = Reason::UriMiss;
+        for round in 0..MAX_ROUNDS {
             let found = if self.confirm(budget.as_ref()).await {
                 self.peek(&wanted.place)
             } else {
-                None
+                Err(Reason::Unconfirmed)
             };
             let found = match found {
-                Some(found) if !found.stale => return Claim::Hit(found.take()),
+                Ok(found) if !found.stale => return Claimed::Hit(found),
+                Err(Reason::HitForMiss) => {
+                    let fill = self.begin(wanted, None, budget, Reason::HitForMiss);
+                    return Claimed::Fill(fill);
+                }
                 found => found,
             };
+            if round == 0 {
+                why = found.as_ref().err().copied().unwrap_or(Reason::Expired);
+            }
             let flights = &self.shared().flights;
             let current = |basis: &Basis| self.shared().is_current(basis, &wanted.tags);
             let follower = match flights.join(wanted.place.digest, self.basis(), current) {
-                Joined::Lead(lead) => return self.lead(wanted, Some(lead), budget).await,
+                Joined::Lead(lead) => return self.lead(wanted, Some(lead), budget, why).await,
                 Joined::Follow(follower) => follower,
             };
-            if let Some(stale) = found {
-                return Claim::Hit(stale.take());
+            if let Ok(stale) = found {
+                return Claimed::Hit(stale);
             }
             let Ok(followed) = timeout(PATIENCE, follower).await else {
                 break;
             };
             match followed {
-                Followed::Lead(lead) => return self.lead(wanted, Some(lead), budget).await,
+                Followed::Lead(lead) => return self.lead(wanted, Some(lead), budget, why).await,
                 Followed::Released => break,
                 Followed::Landed(Flown::Entry(entry)) if !self.must_confirm() => {
                     let slot = Slot::Entry(entry);
-                    let found = self.usable(&wanted.place, slot, Tier::Memory);
-                    if let Some(found) = found.filter(|found| !found.stale) {
-                        return Claim::Hit(found.take());
+                    if let Ok(found) = self.usable(&wanted.place, slot, Tier::Memory)
+                        && !found.stale
+                    {
+                        return Claimed::Hit(found.collapsed(why));
                     }
                 }
                 Followed::Landed(_) => {}
             }
         }
-        self.lead(wanted, None, budget).await
+        self.lead(wanted, None, budget, why).await
     }
 
     /// Looks once more, because the flight before may have landed just now, and then lets the
     /// caller compute.
-    async fn lead(&self, wanted: Wanted, lead: Option<Lead>, budget: Option<Budget>) -> Claim {
+    async fn lead(
+        &self,
+        wanted: Wanted,
+        lead: Option<Lead>,
+        budget: Option<Budget>,
+        why: Reason,
+    ) -> Claimed {
+        let fresh = |found: &Found| !found.stale;
         let mut found = None;
         if !self.must_confirm() {
-            found = self.peek(&wanted.place).filter(|found| !found.stale);
+            let landed = self.peek(&wanted.place).ok().filter(fresh);
+            found = landed.map(|found| found.collapsed(why));
         }
         if found.is_none()
             && let Some(slot) = self.pull(&wanted.place, budget.as_ref()).await
         {
-            found = self
-                .usable(&wanted.place, slot, Tier::Remote)
-                .filter(|found| !found.stale);
+            let remote = self.usable(&wanted.place, slot, Tier::Remote).ok();
+            found = remote.filter(fresh);
         }
         if let Some(found) = found {
             if let Some(lead) = lead {
                 lead.land(Flown::Entry(Arc::clone(&found.entry)));
             }
-            return Claim::Hit(found.take());
+            return Claimed::Hit(found);
         }
+        Claimed::Fill(self.begin(wanted, lead, budget, why))
+    }
+
+    /// Begins a computation without looking anywhere: notes its position, before any of its code
+    /// has run, and opens its scope.
+    pub(crate) fn begin(
+        &self,
+        wanted: Wanted,
+        lead: Option<Lead>,
+        budget: Option<Budget>,
+        why: Reason,
+    ) -> Fill {
         let basis = self.basis();
         if let Some(lead) = &lead {
             lead.rebase(basis);
@@ -170,16 +209,16 @@ impl Cache {
         let (scope, dependencies) = Scope::begin(basis, budget);
         let outer = Scope::current();
         let began = self.shared().clock.now();
-        let cache = self.clone();
-        Claim::Fill(Fill {
-            cache,
+        Fill {
+            cache: self.clone(),
             wanted,
             lead,
             scope,
             dependencies,
             outer,
             began,
-        })
+            why,
+        }
     }
 
     /// What the request that runs here may still lose to Redis; `None` without Redis.
@@ -208,46 +247,79 @@ impl Cache {
             .unwrap_or_else(|| self.shared().log.basis())
     }
 
-    fn peek(&self, place: &Place) -> Option<Found> {
-        self.usable(place, self.tier().get(place.digest)?, Tier::Memory)
+    /// What memory holds for a place, if it may be used.
+    pub(crate) fn peek(&self, place: &Place) -> Result<Found, Reason> {
+        let slot = self.tier().get(place.digest).ok_or(Reason::UriMiss)?;
+        self.usable(place, slot, Tier::Memory)
     }
 
-    fn usable(&self, place: &Place, slot: Slot, tier: Tier) -> Option<Found> {
-        let Slot::Entry(entry) = slot else {
-            return None;
+    fn usable(&self, place: &Place, slot: Slot, tier: Tier) -> Result<Found, Reason> {
+        let now = self.shared().clock.now();
+        let entry = match slot {
+            Slot::Entry(entry) => entry,
+            Slot::Marker(marker) => return Err(marked(&marker, place, now)),
         };
         if *entry.key != *place.key {
-            return None;
+            return Err(Reason::UriMiss);
         }
         let Payload::Value(bytes) = &entry.payload else {
-            return None;
+            return Err(Reason::UriMiss);
         };
-        let stale = match entry.judge(&self.shared().log, self.shared().clock.now()) {
-            Usable::Fresh { .. } => false,
-            Usable::WhileRevalidate { .. } => true,
-            Usable::Stale { .. } | Usable::No(_) => return None,
+        let (stale, left) = match entry.judge(&self.shared().log, now) {
+            Usable::Fresh { ttl, .. } => (false, ttl.cast_signed()),
+            Usable::WhileRevalidate { stale_for, .. } => (true, -stale_for.cast_signed()),
+            Usable::Stale { reason, .. } | Usable::No(reason) => return Err(reason),
         };
         let bytes = bytes.clone();
-        Some(Found {
+        Ok(Found {
             entry,
             bytes,
             stale,
+            left,
             tier,
+            collapsed: None,
         })
     }
 }
 
+/// What a marker says of a place.
+fn marked(marker: &Marker, place: &Place, now: Timestamp) -> Reason {
+    match marker.kind {
+        MarkerKind::Pass { until } if now < until && *marker.key == *place.key => {
+            Reason::HitForMiss
+        }
+        _ => Reason::UriMiss,
+    }
+}
+
+/// What [`Cache::claim_wanted`] found.
+pub(crate) enum Claimed {
+    Hit(Found),
+    Fill(Fill),
+}
+
 /// A usable entry that nobody has used yet.
-struct Found {
-    entry: Arc<Entry>,
-    bytes: Bytes,
-    stale: bool,
-    tier: Tier,
+pub(crate) struct Found {
+    pub(crate) entry: Arc<Entry>,
+    pub(crate) bytes: Bytes,
+    pub(crate) stale: bool,
+    /// Seconds of remaining life; negative when it is stale.
+    pub(crate) left: i64,
+    pub(crate) tier: Tier,
+    /// Why it was looked for again, if somebody else computed it while this caller waited.
+    pub(crate) collapsed: Option<Reason>,
 }
 
 impl Found {
+    fn collapsed(self, why: Reason) -> Self {
+        Self {
+            collapsed: Some(why),
+            ..self
+        }
+    }
+
     /// Uses the value: the current scope depends on it from here on.
-    fn take(self) -> Value {
+    pub(crate) fn take(self) -> Value {
         Scope::current().depend(&self.entry.meta, !self.stale);
         Value {
             bytes: self.bytes,
@@ -258,9 +330,10 @@ impl Found {
 }
 
 /// Where a value is stored and what invalidates it.
-struct Wanted {
-    place: Place,
-    tags: Vec<TagId>,
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) place: Place,
+    pub(crate) tags: Vec<TagId>,
 }
 
 impl Wanted {
@@ -286,6 +359,7 @@ pub struct Fill {
     dependencies: Arc<Work>,
     outer: Scope,
     began: Timestamp,
+    why: Reason,
 }
 
 impl Fill {
@@ -303,13 +377,23 @@ impl Fill {
     ///
     /// A value made of something stale is handed back but not stored.
     pub fn store_with<T: Into<Tag>>(
-        mut self,
+        self,
         value: impl Into<Bytes>,
         freshness: Freshness,
         tags: impl IntoIterator<Item = T>,
     ) -> Value {
         // A small slice would keep a large buffer.
         let bytes = Bytes::copy_from_slice(&value.into());
+        self.store_exact(bytes, freshness, tags)
+    }
+
+    /// Like [`Fill::store_with`] for a buffer that holds nothing else.
+    pub(crate) fn store_exact<T: Into<Tag>>(
+        mut self,
+        bytes: Bytes,
+        freshness: Freshness,
+        tags: impl IntoIterator<Item = T>,
+    ) -> Value {
         let gathered = self.dependencies.gathered();
         let shared = Arc::clone(self.cache.shared());
         let now = shared.clock.now();
@@ -363,6 +447,33 @@ impl Fill {
         if let Some(lead) = self.lead.take() {
             lead.release();
         }
+    }
+
+    /// Gives up on a key whose answers can't be stored: until then nobody waits for another's.
+    pub(crate) fn refuse(self, until: Timestamp) {
+        let marker = Marker {
+            key: self.wanted.place.key.as_slice().into(),
+            kind: MarkerKind::Pass { until },
+        };
+        let slot = Slot::Marker(Arc::new(marker));
+        self.cache.tier().insert(self.wanted.place.digest, slot);
+        self.release();
+    }
+
+    /// Why nothing was found.
+    pub(crate) const fn why(&self) -> Reason {
+        self.why
+    }
+
+    /// The scope of the computation, for what is polled by hand.
+    pub(crate) const fn work(&self) -> &Arc<Work> {
+        &self.dependencies
+    }
+
+    /// Runs `hook` when the first caller waits; gives it back when one does already.
+    #[must_use = "a hook that is given back has to be run"]
+    pub(crate) fn on_follower<H: FnOnce() + Send + 'static>(&self, hook: H) -> Option<H> {
+        self.lead.as_ref()?.on_follower(hook)
     }
 }
 

@@ -1,0 +1,5 @@
+//! The service over real sockets, called by tonic's own client.
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+mod caching;
+mod support;
