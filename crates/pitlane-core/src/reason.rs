@@ -139,6 +139,8 @@ reasons! {
     Precondition = "precondition",
     /// The request carries an Authorization header.
     Authorization = "authorization",
+    /// The request carries another header that says who somebody is, or what they may do.
+    Credential = "credential",
     /// The request carries a cookie that is not listed as harmless.
     Cookie = "cookie",
     /// The request carries a header that overrides its URI.
@@ -206,6 +208,8 @@ reasons! {
     NoFreshness = "no-freshness",
     /// The response was stale when it arrived.
     ExpiredOnArrival = "expired-on-arrival",
+    /// The request's own data say that the answer is for one person.
+    Personal = "personal",
     /// The handler's hint says not to store.
     Hint = "hint",
     /// The response is made of a stale value.

@@ -34,6 +34,7 @@ pub(crate) enum Asking<'a> {
 pub(crate) struct Scan {
     pub(crate) head: bool,
     pub(crate) authorized: bool,
+    credential: bool,
     pub(crate) cookie: bool,
     pub(crate) origin: bool,
     pub(crate) conditional: bool,
@@ -115,6 +116,14 @@ fn identify(settings: &Settings, parts: &Parts, scan: Scan) -> Result<Who, Reaso
     if scan.authorized {
         return Err(Reason::Authorization);
     }
+    if scan.credential && has_credential(settings, &parts.headers)
+        || settings
+            .credentials
+            .iter()
+            .any(|name| parts.headers.contains_key(name))
+    {
+        return Err(Reason::Credential);
+    }
     if scan.cookie && !only_harmless_cookies(&parts.headers, &settings.harmless_cookies) {
         return Err(Reason::Cookie);
     }
@@ -156,7 +165,10 @@ fn scan(headers: &HeaderMap, head: bool) -> (Scan, Host<'_>) {
             "x-http-method-override" | "x-http-method" | "x-method-override" => {
                 scan.refusal = Some(Reason::MethodOverride);
             }
-            other => scan.forwarded |= is_forwarding(other),
+            other => {
+                scan.forwarded |= is_forwarding(other);
+                scan.credential |= is_credential(other);
+            }
         }
     }
     (scan, host)
@@ -177,6 +189,64 @@ fn names_fields(connection: &HeaderValue) -> bool {
 fn is_forwarding(name: &str) -> bool {
     // Few requests have any of them: look at the first letter before comparing.
     matches!(name.as_bytes().first(), Some(b'f' | b'x')) && FORWARDED.contains(&name)
+}
+
+/// Fields that gateways, proxies and applications put credentials and identities into, beside
+/// `Authorization` and `Cookie`. A check of them that lies inside the cache would be made once.
+fn is_credential(name: &str) -> bool {
+    // Looked at for every field of every request: few have names that begin like these.
+    match name.as_bytes() {
+        [b'x', b'-', ..] => matches!(
+            name,
+            "x-access-token"
+                | "x-amz-security-token"
+                | "x-amzn-oidc-accesstoken"
+                | "x-amzn-oidc-data"
+                | "x-amzn-oidc-identity"
+                | "x-api-key"
+                | "x-apikey"
+                | "x-auth-request-access-token"
+                | "x-auth-request-email"
+                | "x-auth-request-user"
+                | "x-auth-token"
+                | "x-authenticated-user"
+                | "x-client-cert"
+                | "x-client-dn"
+                | "x-forwarded-access-token"
+                | "x-forwarded-client-cert"
+                | "x-forwarded-email"
+                | "x-forwarded-user"
+                | "x-goog-authenticated-user-email"
+                | "x-goog-authenticated-user-id"
+                | "x-goog-iap-jwt-assertion"
+                | "x-ms-client-principal"
+                | "x-ms-client-principal-id"
+                | "x-ms-client-principal-name"
+                | "x-remote-user"
+                | "x-session-id"
+                | "x-session-token"
+                | "x-ssl-client-cert"
+                | "x-ssl-client-dn"
+                | "x-user"
+                | "x-user-email"
+                | "x-user-id"
+                | "x-webauth-user"
+        ),
+        [b'a', b'p', ..] => matches!(name, "api-key" | "apikey"),
+        [b'c', b'f', ..] => matches!(
+            name,
+            "cf-access-authenticated-user-email" | "cf-access-jwt-assertion"
+        ),
+        [b'c', b'l', ..] => name == "client-cert",
+        [b'r', b'e', b'm', ..] => name == "remote-user",
+        _ => false,
+    }
+}
+
+/// Whether one of them is there that is no part of the key.
+fn has_credential(settings: &Settings, headers: &HeaderMap) -> bool {
+    let mut names = headers.keys();
+    names.any(|name| is_credential(name.as_str()) && !settings.key_headers.contains(name))
 }
 
 /// `_method=` is how some frameworks tunnel other methods through forms.
@@ -248,6 +318,29 @@ mod tests {
             &[("authorization", "Bearer x")],
             Some(Reason::Authorization),
         );
+    }
+
+    #[test]
+    fn a_credential_of_any_name_is_somebody() {
+        for name in [
+            "x-api-key",
+            "api-key",
+            "x-forwarded-user",
+            "remote-user",
+            "client-cert",
+        ] {
+            check("/", &[(name, "1")], Some(Reason::Credential));
+        }
+        for name in [
+            "x-request-id",
+            "x-requested-with",
+            "api-version",
+            "referer",
+            "cf-ray",
+            "x-apis",
+        ] {
+            check("/", &[(name, "1")], None);
+        }
     }
 
     #[test]

@@ -412,7 +412,9 @@ impl<S, Q> Call<S, Q> {
         }
         let dependencies = Work::new(basis, self.budget);
         let scan = self.ask.scan;
+        let extensions = self.settings.personal.is_some();
         let asked = Asked {
+            extensions: extensions.then(|| Box::new(self.request.extensions().clone())),
             place: self.place,
             host: self.request.headers().get(header::HOST).cloned(),
             who: self.ask.who,

@@ -7,7 +7,7 @@ use tower_layer::Layer;
 
 use super::{
     forms::Encoding,
-    options::SwapOf,
+    options::{PersonalOf, SwapOf},
     service::ResponseCache,
     shape::{Effective, Shape},
 };
@@ -110,6 +110,8 @@ pub(crate) struct Settings {
     pub(crate) statuses: Vec<StatusCode>,
     pub(crate) harmless_cookies: Vec<Box<str>>,
     pub(crate) key_headers: Vec<HeaderName>,
+    pub(crate) credentials: Vec<HeaderName>,
+    pub(crate) personal: Option<PersonalOf>,
     pub(crate) position_header: Option<HeaderName>,
     pub(crate) per_user: Option<UserOf>,
     pub(crate) tenant: Option<UserOf>,
@@ -190,6 +192,8 @@ impl<Form> CacheLayer<Form> {
             statuses: Vec::new(),
             harmless_cookies: Vec::new(),
             key_headers: Vec::new(),
+            credentials: Vec::new(),
+            personal: None,
             position_header: None,
             per_user: None,
             tenant: None,
@@ -287,7 +291,8 @@ impl<Form> CacheLayer<Form> {
         self
     }
 
-    /// Keys on a request header: an entry for each of its values.
+    /// Keys on a request header: an entry for each of its values. One that says who somebody is
+    /// doesn't keep a request from the cache then.
     pub fn key_header(mut self, name: HeaderName) -> Self {
         self.settings.key_headers.push(name);
         self

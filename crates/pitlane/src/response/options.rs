@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderName, header, request::Parts};
+use http::{Extensions, HeaderName, header, request::Parts};
 use pitlane_policy::Profile;
 
 #[cfg(feature = "encodings")]
@@ -13,6 +13,7 @@ use super::{
 };
 
 pub(crate) type SwapOf = Arc<dyn Fn() -> String + Send + Sync>;
+pub(crate) type PersonalOf = Arc<dyn Fn(&Extensions) -> bool + Send + Sync>;
 
 impl<Form> CacheLayer<Form> {
     /// Keeps entries for each tenant, tagged `tenant:{id}`, never shared between tenants. A
@@ -33,6 +34,38 @@ impl<Form> CacheLayer<Form> {
         tenant: impl Fn(&Parts) -> Option<String> + Send + Sync + 'static,
     ) -> Self {
         self.settings.tenant = Some(Arc::new(tenant));
+        self
+    }
+
+    /// A request header that says who somebody is, or what they may do: a request that carries it
+    /// is not anonymous, and passes. `Authorization`, `Cookie` and the usual ones of gateways and
+    /// proxies (`X-Api-Key`, `X-Auth-Token`, `X-Forwarded-User`, `X-Forwarded-Client-Cert`, …) are
+    /// known. In [`Profile::Rfc`] and where entries are each user's own it has no effect.
+    pub fn add_credential(mut self, name: HeaderName) -> Self {
+        self.settings.credentials.push(name);
+        self
+    }
+
+    /// Says from a request's own data, after the handler has answered, that the answer is for one
+    /// person: it is not stored then.
+    ///
+    /// It is for what lies outside of this layer and adds a cookie where this layer can't see it. With
+    /// tower-sessions, a page that has written into a session is one visitor's:
+    ///
+    /// ```
+    /// # #[derive(Clone)] struct Session;
+    /// # impl Session { fn is_modified(&self) -> bool { true } }
+    /// # let caches = pitlane::Caches::builder().build()?;
+    /// let layer = pitlane::AnonymousCacheLayer::new(&caches.get("default")?)
+    ///     .personal(|extensions| extensions.get::<Session>().is_some_and(Session::is_modified));
+    /// # let _ = layer;
+    /// # Ok::<(), pitlane::Error>(())
+    /// ```
+    pub fn personal(
+        mut self,
+        personal: impl Fn(&Extensions) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.settings.personal = Some(Arc::new(personal));
         self
     }
 

@@ -162,10 +162,21 @@ pub(crate) fn reason_to_pass(
     if parts.status.is_server_error() {
         lead.land(Flown::Failed);
     } else {
-        asked.remember_pass();
+        if !is_provoked(parts.status) {
+            asked.remember_pass();
+        }
         lead.release();
     }
     reason
+}
+
+/// Statuses that say something of one request's head rather than of its URI: by sending such, anybody
+/// could keep a page out of the cache.
+fn is_provoked(status: StatusCode) -> bool {
+    matches!(
+        status.as_u16(),
+        400 | 406 | 408 | 412..=417 | 421 | 425 | 428 | 429 | 431
+    )
 }
 
 /// The answer to the request that computed an entry, when all of it is known.

@@ -1,7 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, response};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, header, response};
 use pitlane_core::{Gathered, Meta, Reason, Stamp, Tag, TagId, TagSet, Timestamp};
 use pitlane_policy::{
     Freshness, Profile, Refusal, RequestFacts, Rules, Vary, groups, hop, may_store, may_store_post,
@@ -37,6 +37,8 @@ pub(crate) struct Asked {
     /// answer that doesn't vary can be stored.
     pub(crate) headers: Option<HeaderMap>,
     pub(crate) facts: RequestFacts,
+    /// The request's own data, where they may tell that the answer is one person's.
+    pub(crate) extensions: Option<Box<Extensions>>,
     /// The inner service saw the client's preconditions: only a plain 200 speaks for others.
     pub(crate) conditional: bool,
     /// It is an answer to POST, which stands for GET only if it says so.
@@ -149,6 +151,9 @@ impl Asked {
         if hint.is_some_and(|hint| hint.no_store) {
             return Err(Reason::Hint);
         }
+        if self.is_personal() {
+            return Err(Reason::Personal);
+        }
         let hinted: Option<Rules> = hint
             .and_then(|hint| hint.ttl)
             .map(|ttl| self.settings.rules.clone().ttl(ttl));
@@ -191,6 +196,15 @@ impl Asked {
             variants,
             received,
         })
+    }
+
+    fn is_personal(&self) -> bool {
+        let asked = self
+            .settings
+            .personal
+            .as_ref()
+            .zip(self.extensions.as_ref());
+        asked.is_some_and(|(personal, extensions)| personal(extensions))
     }
 
     /// RFC 9110 §6.6.1: who stores or forwards an answer without a Date writes down when it came.
@@ -494,6 +508,10 @@ impl Draft {
     fn refusal(&self, body: &[u8], stale: bool) -> Option<Reason> {
         if stale {
             return Some(Reason::StaleDependency);
+        }
+        // What a body that streams has written is known only now.
+        if self.asked.is_personal() {
+            return Some(Reason::Personal);
         }
         // A stream's head doesn't tell that it is empty.
         if body.is_empty() && !self.asked.settings.rules.permits_empty(self.status) {

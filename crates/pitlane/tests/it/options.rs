@@ -425,3 +425,79 @@ async fn what_a_dry_run_stored_is_nobodys() {
     ask(&tries, Method::POST, "/a", &[]).await;
     assert_eq!(get(&tries, "/a").await.detail(), "invalidated");
 }
+
+#[tokio::test]
+async fn a_credential_under_any_name_is_somebody_unless_it_is_keyed() {
+    let bench = bench();
+    let own = HeaderName::from_static("x-badge");
+    let layer = AnonymousCacheLayer::new(&bench.cache).add_credential(own);
+    let service = layer.clone().layer(mirror());
+    get(&service, "/a").await;
+    for name in ["x-api-key", "x-badge", "x-forwarded-user"] {
+        let answer = ask(&service, Method::GET, "/a", &[(name, "1")]).await;
+        assert_eq!((answer.detail(), answer.is_hit()), ("credential", false));
+        assert!(answer.text().contains(&format!("{name}=1")));
+    }
+    let keyed = layer.key_header(HeaderName::from_static("x-api-key"));
+    let service = keyed.layer(mirror());
+    for hit in [false, true] {
+        let answer = ask(&service, Method::GET, "/k", &[("x-api-key", "1")]).await;
+        check_hit(&answer, hit);
+    }
+    check_hit(
+        &ask(&service, Method::GET, "/k", &[("x-api-key", "2")]).await,
+        false,
+    );
+    check_hit(&get(&service, "/k").await, false);
+}
+
+#[derive(Clone, Default)]
+struct Session(Arc<AtomicUsize>);
+
+#[tokio::test]
+async fn what_a_session_was_written_for_is_one_persons() {
+    let bench = bench();
+    let modified = |session: &Session| session.0.load(Ordering::Relaxed) > 0;
+    let layer = bench
+        .layer
+        .clone()
+        .personal(move |extensions| extensions.get::<Session>().is_some_and(modified));
+    let inner = tower::service_fn(|request: Request<Empty<Bytes>>| async move {
+        if request.uri().path() == "/form" {
+            let session = request.extensions().get::<Session>().unwrap();
+            session.0.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok::<_, Infallible>(Origin::reply(FRESH, "page"))
+    });
+    let cached = layer.layer(inner);
+    let outside = tower::service_fn(move |mut request: Request<Empty<Bytes>>| {
+        request.extensions_mut().insert(Session::default());
+        cached.clone().oneshot(request)
+    });
+    for hit in [false, true] {
+        check_hit(&get(&outside, "/page").await, hit);
+    }
+    for _ in 0..2 {
+        let answer = get(&outside, "/form").await;
+        assert_eq!(answer.detail(), "personal");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_a_head_provoked_keeps_nobody_from_the_cache() {
+    let bench = bench();
+    let origin = Origin::new(|request, call| async move {
+        let odd = request.headers().contains_key("x-odd");
+        let mut reply = Origin::reply(&[FRESH[0], ("vary", "x-odd")], format!("{call}"));
+        if odd {
+            *reply.status_mut() = StatusCode::NOT_ACCEPTABLE;
+        }
+        reply
+    });
+    let service = bench.layer.layer(origin);
+    let provoked = ask(&service, Method::GET, "/a", &[("x-odd", "1")]).await;
+    assert_eq!(provoked.detail(), "status");
+    let told = "pitlane; fwd=uri-miss; stored; detail=uri-miss";
+    assert_eq!(get(&service, "/a").await.header("cache-status"), told);
+    check_hit(&get(&service, "/a").await, true);
+}
