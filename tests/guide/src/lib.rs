@@ -3,13 +3,18 @@
 
 use std::convert::Infallible;
 use std::error::Error;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
+use pitlane::Caches;
 use pitlane_testkit::{Answer, Client, Protocol, Server};
 use tokio::net::TcpListener;
+use tonic::transport::Endpoint;
+use tonic_server::Racing;
+use tonic_server::proto::{GetClubRequest, clubs_client::ClubsClient};
 use tower_service::Service;
 
 #[doc = include_str!("../../../docs/guide/first-lines.md")]
@@ -102,6 +107,46 @@ pub async fn check_server<E: std::fmt::Debug>(
     };
     tokio::select! {
         ended = serve(listener) => panic!("the server ended: {ended:?}"),
+        () = check => {}
+    }
+}
+
+/// Runs a gRPC server on a free port until a call of it was computed once, answered from the cache
+/// the second time, and computed again for a caller with a token.
+///
+/// # Panics
+///
+/// When it wasn't, or when the server ends.
+pub async fn check_calls<E: std::fmt::Debug>(
+    serve: impl AsyncFnOnce(TcpListener, Racing) -> Result<(), E>,
+) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("http://{}/", listener.local_addr().expect("an address"));
+    let caches = Caches::builder().build().expect("caches");
+    let racing = Racing::new(&caches, Duration::ZERO).expect("a cache");
+    let computed = racing.clone();
+    let check = async {
+        let channel = Endpoint::from_shared(url).expect("a URL").connect().await;
+        let mut client = ClubsClient::new(channel.expect("a server"));
+        for (token, status) in [
+            (None, "fwd=uri-miss"),
+            (None, "pitlane; hit"),
+            (Some("Bearer secret"), "fwd=bypass"),
+        ] {
+            let mut call = tonic::Request::new(GetClubRequest { id: 1 });
+            if let Some(token) = token {
+                let token = token.parse().expect("a token");
+                call.metadata_mut().insert("authorization", token);
+            }
+            let answer = client.get_club(call).await.expect("a club");
+            let told = answer.metadata().get("cache-status").cloned();
+            let told = told.expect("Cache-Status");
+            assert!(told.to_str().expect("text").contains(status), "{told:?}");
+        }
+        assert_eq!(computed.computed(), 2);
+    };
+    tokio::select! {
+        ended = serve(listener, racing) => panic!("the server ended: {ended:?}"),
         () = check => {}
     }
 }
