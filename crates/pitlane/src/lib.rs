@@ -23,7 +23,6 @@ mod clock;
 mod error;
 mod grpc;
 #[cfg(feature = "metrics")]
-#[expect(dead_code, reason = "what is counted is read by the recorder to come")]
 mod metrics;
 mod replay;
 mod response;
@@ -40,6 +39,8 @@ pub use cache::{
 pub use clock::Clock;
 pub use error::{Error, ErrorKind};
 pub use grpc::{GrpcBody, GrpcCache, GrpcCacheLayer, GrpcFuture};
+#[cfg(feature = "metrics")]
+pub use metrics::{Measured, MeasuredBody, MeasuredFuture, MetricsLayer};
 pub use pitlane_core::{
     Key, KeyError, KeyErrorKind, Outcome, Position, PositionError, Reason, Tag, TagKind, Timestamp,
     UplinkStatus,

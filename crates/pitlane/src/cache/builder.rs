@@ -209,7 +209,7 @@ impl CachesBuilder {
             shared,
             caches: Arc::new(caches),
             #[cfg(feature = "redis")]
-            redis: connected.map(|connected| connected.redis),
+            redis: connected.map(|connected| Arc::new(connected.redis)),
         })
     }
 
@@ -262,7 +262,8 @@ impl CachesBuilder {
         let limit = settings.memory.unwrap_or_default();
         if limit == 0 && has_remote {
             let max_body = self.max_body.unwrap_or(DEFAULT_MAX_BODY);
-            return Ok(Arc::new(Memory::without_entries(max_body)));
+            let caches = self.caches.len();
+            return Ok(Arc::new(Memory::without_entries(max_body, caches)));
         }
         let what = format!("the memory limit of the cache {name:?}");
         self.tier(&what, limit).map(Arc::new)
@@ -286,7 +287,7 @@ impl CachesBuilder {
 
     fn tier(&self, what: &str, limit: u64) -> Result<Memory, Error> {
         let max_body = self.max_body.unwrap_or(DEFAULT_MAX_BODY);
-        Memory::new(limit, max_body).ok_or_else(|| {
+        Memory::new(limit, max_body, self.caches.len()).ok_or_else(|| {
             let message = format!(
                 "{what} is {limit} bytes, which can't hold a body of max_body = {max_body} bytes \
                  and its headers; raise the limit or lower max_body"

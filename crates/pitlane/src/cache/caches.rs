@@ -1,13 +1,18 @@
+#[cfg(feature = "metrics")]
+use std::sync::Weak;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use pitlane_core::{Position, Tag, TagKind, UplinkStatus};
 
 use super::{
-    Budget, Cache, CachesBuilder, Invalidated, Invalidation, Kind, Owed,
+    Budget, Cache, CachesBuilder, Invalidated, Invalidation, Kind, Owed, note_if_left,
     reclaim::{Sweep, reclaim},
     shared::Shared,
 };
-use crate::error::{Error, ErrorKind};
+use crate::{
+    error::{Error, ErrorKind},
+    stats::Trouble,
+};
 
 /// The registry of named caches.
 ///
@@ -24,10 +29,10 @@ use crate::error::{Error, ErrorKind};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Caches {
-    pub(super) shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     pub(super) caches: Arc<BTreeMap<Box<str>, Cache>>,
     #[cfg(feature = "redis")]
-    pub(super) redis: Option<pitlane_redis::CircuitBrokenRedis>,
+    pub(super) redis: Option<Arc<pitlane_redis::CircuitBrokenRedis>>,
 }
 
 impl Caches {
@@ -105,10 +110,16 @@ impl Caches {
         let cleared = self.publish(Invalidation::default().add_tag(tag)).await?;
         if let (Invalidated::Applied { position }, Some(remote)) = (cleared, &cache.inner.remote) {
             let (store, prefix) = (Arc::clone(&remote.store), remote.prefix.to_string());
-            self.shared.spawn(async move {
-                let swept = reclaim(store, prefix, Sweep::Before(position)).await;
-                tracing::debug!(?swept, "gave back what a cleared cache held");
+            let weak = Arc::downgrade(&cache.inner);
+            let spawned = self.shared.spawn(async move {
+                match reclaim(store, prefix, Sweep::Before(position)).await {
+                    Ok(keys) => tracing::debug!(keys, "gave back what a cleared cache held"),
+                    Err(_) => note_if_left(&weak, Trouble::ReclaimFailed),
+                }
             });
+            if !spawned {
+                cache.note(Trouble::BackgroundFull);
+            }
         }
         Ok(cleared)
     }
@@ -143,8 +154,8 @@ impl Caches {
     /// The client for Redis, with its circuit breaker; `None` without Redis.
     #[cfg(feature = "redis")]
     #[must_use]
-    pub const fn redis(&self) -> Option<&pitlane_redis::CircuitBrokenRedis> {
-        self.redis.as_ref()
+    pub fn redis(&self) -> Option<&pitlane_redis::CircuitBrokenRedis> {
+        self.redis.as_deref()
     }
 
     /// Appends the invalidations that are owed to the log, for at most `limit`, and ends the link
@@ -154,6 +165,39 @@ impl Caches {
             Some(uplink) => uplink.shutdown(limit).await,
             None => true,
         }
+    }
+}
+
+/// A registry that this doesn't keep alive.
+#[cfg(feature = "metrics")]
+pub(crate) struct WeakCaches {
+    pub(crate) shared: Weak<Shared>,
+    caches: Weak<BTreeMap<Box<str>, Cache>>,
+    #[cfg(feature = "redis")]
+    redis: Option<Weak<pitlane_redis::CircuitBrokenRedis>>,
+}
+
+#[cfg(feature = "metrics")]
+impl Caches {
+    pub(crate) fn downgrade(&self) -> WeakCaches {
+        WeakCaches {
+            shared: Arc::downgrade(&self.shared),
+            caches: Arc::downgrade(&self.caches),
+            #[cfg(feature = "redis")]
+            redis: self.redis.as_ref().map(Arc::downgrade),
+        }
+    }
+}
+
+#[cfg(feature = "metrics")]
+impl WeakCaches {
+    pub(crate) fn upgrade(&self) -> Option<Caches> {
+        Some(Caches {
+            shared: self.shared.upgrade()?,
+            caches: self.caches.upgrade()?,
+            #[cfg(feature = "redis")]
+            redis: self.redis.as_ref().and_then(Weak::upgrade),
+        })
     }
 }
 

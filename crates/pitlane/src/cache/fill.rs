@@ -12,6 +12,7 @@ use super::{
     entry::{Entry, Marker, MarkerKind, Payload, Slot, Usable},
     shared::{Flown, Lead},
 };
+use crate::stats::Filling;
 
 /// After this many flights that ended without something usable a caller computes alone.
 const MAX_ROUNDS: usize = 4;
@@ -77,7 +78,7 @@ impl Cache {
         if self.must_confirm() {
             return None;
         }
-        let found = self.peek(&Wanted::of(self, key).place).ok()?;
+        let found = self.peek_counted(&Wanted::of(self, key).place).ok()?;
         Some(found.take())
     }
 
@@ -88,7 +89,7 @@ impl Cache {
         let place = Wanted::of(self, key).place;
         let budget = self.budget();
         if self.confirm(budget.as_ref()).await
-            && let Ok(found) = self.peek(&place)
+            && let Ok(found) = self.peek_counted(&place)
             && !found.stale
         {
             return Some(found.take());
@@ -108,9 +109,24 @@ impl Cache {
     /// Needs a tokio runtime with its timer enabled.
     pub async fn claim(&self, key: &Key) -> Claim {
         match self.claim_wanted(Wanted::of(self, key)).await {
-            Claimed::Hit(found) => Claim::Hit(found.take()),
-            Claimed::Fill(fill) => Claim::Fill(fill),
+            Claimed::Hit(found) => {
+                self.stats().count_lookup(found.look());
+                Claim::Hit(found.take())
+            }
+            Claimed::Fill(mut fill) => {
+                self.stats().count_lookup(fill.why);
+                fill.filling = Some(Filling::begin(self));
+                Claim::Fill(fill)
+            }
         }
+    }
+
+    /// Looks into memory on behalf of a caller, which counts.
+    fn peek_counted(&self, place: &Place) -> Result<Found, Reason> {
+        let found = self.peek(place);
+        let look = found.as_ref().map_or_else(|why| *why, Found::look);
+        self.stats().count_lookup(look);
+        found
     }
 
     /// Like [`Cache::claim`] for a place of any kind, and with what is known of its finding.
@@ -182,7 +198,7 @@ impl Cache {
             && let Some(slot) = self.pull(&wanted.place, budget.as_ref()).await
         {
             let remote = self.usable(&wanted.place, slot, Tier::Remote).ok();
-            found = remote.filter(fresh);
+            found = remote.filter(fresh).map(|found| found.missed(why));
         }
         if let Some(found) = found {
             if let Some(lead) = lead {
@@ -218,6 +234,7 @@ impl Cache {
             outer,
             began,
             why,
+            filling: None,
         }
     }
 
@@ -278,6 +295,7 @@ impl Cache {
             left,
             tier,
             collapsed: None,
+            missed: None,
         })
     }
 }
@@ -308,6 +326,8 @@ pub(crate) struct Found {
     pub(crate) tier: Tier,
     /// Why it was looked for again, if somebody else computed it while this caller waited.
     pub(crate) collapsed: Option<Reason>,
+    /// Why memory didn't have it, if another tier did.
+    missed: Option<Reason>,
 }
 
 impl Found {
@@ -316,6 +336,23 @@ impl Found {
             collapsed: Some(why),
             ..self
         }
+    }
+
+    fn missed(self, why: Reason) -> Self {
+        Self {
+            missed: Some(why),
+            ..self
+        }
+    }
+
+    /// What the caller's look into memory came to.
+    fn look(&self) -> Reason {
+        let found = if self.stale {
+            Reason::StaleWhileRevalidate
+        } else {
+            Reason::Fresh
+        };
+        self.collapsed.or(self.missed).unwrap_or(found)
     }
 
     /// Uses the value: the current scope depends on it from here on.
@@ -360,6 +397,8 @@ pub struct Fill {
     outer: Scope,
     began: Timestamp,
     why: Reason,
+    /// For a caller who computes; layers measure by themselves.
+    filling: Option<Filling>,
 }
 
 impl Fill {
@@ -422,11 +461,13 @@ impl Fill {
         self.outer.depend(&entry.meta, !gathered.stale);
         let lead = self.lead.take();
         if gathered.stale {
+            self.end(Reason::StaleDependency);
             // Whoever waits would find the same: nobody should do so in turn.
             if let Some(lead) = lead {
                 lead.release();
             }
         } else {
+            self.end(Reason::Stored);
             self.cache
                 .tier()
                 .insert(self.wanted.place.digest, Slot::Entry(Arc::clone(&entry)));
@@ -444,6 +485,7 @@ impl Fill {
 
     /// Gives up without a value to share: whoever waits computes alone, all at once.
     pub fn release(mut self) {
+        self.end(Reason::Policy);
         if let Some(lead) = self.lead.take() {
             lead.release();
         }
@@ -458,6 +500,12 @@ impl Fill {
         let slot = Slot::Marker(Arc::new(marker));
         self.cache.tier().insert(self.wanted.place.digest, slot);
         self.release();
+    }
+
+    fn end(&self, reason: Reason) {
+        if let Some(filling) = &self.filling {
+            filling.end(reason);
+        }
     }
 
     /// Why nothing was found.

@@ -6,6 +6,7 @@ use super::shared::Shared;
 use crate::{
     error::{Error, ErrorKind},
     response::{key_of_url, name_of_url},
+    stats::Invalidating,
 };
 
 /// What became of an invalidation.
@@ -119,7 +120,9 @@ impl Shared {
     /// Appends to the log, and applies here before it returns.
     pub(crate) async fn invalidate(&self, invalidation: Invalidation) -> Invalidated {
         let Invalidation { tags, soft } = &invalidation;
+        let mut counting = Invalidating::begin(self, tags.iter().map(Tag::kind));
         let Some(uplink) = &self.uplink else {
+            counting.applied();
             let position = self.log.invalidate(tags, *soft);
             return Invalidated::Applied { position };
         };
@@ -129,7 +132,10 @@ impl Shared {
         }
         let record = Record::of(self.log.tags(), tags, *soft);
         match uplink.append(record).await {
-            Some(position) => Invalidated::Applied { position },
+            Some(position) => {
+                counting.applied();
+                Invalidated::Applied { position }
+            }
             None => Invalidated::Queued,
         }
     }
@@ -138,9 +144,11 @@ impl Shared {
     /// invalidation is made in `Drop`.
     pub(crate) fn owe(&self, invalidation: &Invalidation) {
         let Invalidation { tags, soft } = invalidation;
+        let mut counting = Invalidating::begin(self, tags.iter().map(Tag::kind));
         match &self.uplink {
             Some(uplink) => uplink.owe(Record::of(self.log.tags(), tags, *soft)),
             None => {
+                counting.applied();
                 self.log.invalidate(tags, *soft);
             }
         }

@@ -6,7 +6,10 @@ use std::{
 use pitlane_core::Digest;
 use quick_cache::{OptionsBuilder, Weighter, sync, sync::EntryAction};
 
-use super::entry::{Entry, Slot};
+use super::{
+    entry::{Entry, Slot},
+    usage::Watch,
+};
 
 /// How much of a shard one entry may fill (quick_cache keeps the rest for its cold part).
 const USABLE: f64 = 0.9;
@@ -18,7 +21,8 @@ const MAX_SHARDS: u64 = 256;
 
 /// The memory tier: bounded by the real weight of what it holds, in bytes.
 pub(crate) struct Memory {
-    tier: sync::Cache<Digest, Slot, ByWeight, Spread>,
+    tier: sync::Cache<Digest, Slot, ByWeight, Spread, Watch>,
+    watch: Watch,
     limit: u64,
     max_body: u64,
     /// Whether it keeps entries, or only what leads to them.
@@ -30,25 +34,22 @@ const MARKERS: u64 = 1 << 20;
 const MARKER_COUNT: usize = 4096;
 
 impl Memory {
-    /// A tier without entries: every hit comes from the remote one.
-    pub(crate) fn without_entries(max_body: u64) -> Self {
-        let markers = sync::Cache::with(
-            MARKER_COUNT,
-            MARKERS,
-            ByWeight,
-            Spread,
-            sync::DefaultLifecycle::default(),
-        );
+    /// A tier without entries: every hit comes from the remote one. So many caches may share it.
+    pub(crate) fn without_entries(max_body: u64, caches: usize) -> Self {
+        let watch = Watch::new(caches);
+        let markers = sync::Cache::with(MARKER_COUNT, MARKERS, ByWeight, Spread, watch.clone());
         Self {
             tier: markers,
+            watch,
             limit: MARKERS,
             max_body,
             entries: false,
         }
     }
 
-    /// A tier of `limit` bytes that can hold a body of `max_body`; `None` when it can't.
-    pub(crate) fn new(limit: u64, max_body: u64) -> Option<Self> {
+    /// A tier of `limit` bytes that can hold a body of `max_body`; `None` when it can't. So many
+    /// caches may share it.
+    pub(crate) fn new(limit: u64, max_body: u64, caches: usize) -> Option<Self> {
         let shards = shards(limit, max_body)?;
         let items = usize::try_from(limit / EXPECTED_WEIGHT).unwrap_or(usize::MAX);
         let options = OptionsBuilder::new()
@@ -58,10 +59,11 @@ impl Memory {
             .hot_allocation(USABLE)
             .build()
             .ok()?;
-        let tier =
-            sync::Cache::with_options(options, ByWeight, Spread, sync::DefaultLifecycle::default());
+        let watch = Watch::new(caches);
+        let tier = sync::Cache::with_options(options, ByWeight, Spread, watch.clone());
         Some(Self {
             tier,
+            watch,
             limit,
             max_body,
             entries: true,
@@ -79,17 +81,28 @@ impl Memory {
 
     pub(crate) fn insert(&self, digest: Digest, slot: Slot) {
         if self.entries || matches!(slot, Slot::Marker(_)) {
-            self.tier.insert(digest, slot);
-        } else {
-            // What stands in the entry's place is over.
-            self.tier.remove(&digest);
+            let mut change = self.watch.entering(digest, &slot);
+            self.tier.insert_with_lifecycle(digest, slot, &mut change);
+        } else if let Some((_, gone)) = self.tier.remove(&digest) {
+            // What stood in the entry's place is over.
+            self.watch.left(&gone);
         }
     }
 
     /// Takes an entry out; says whether nothing else has taken its place.
     pub(crate) fn withdraw(&self, digest: Digest, entry: &Arc<Entry>) -> bool {
         let is_it = |slot: &Slot| matches!(slot, Slot::Entry(there) if Arc::ptr_eq(there, entry));
-        self.tier.remove_if(&digest, is_it).is_some() || !self.contains(digest)
+        if let Some((_, gone)) = self.tier.remove_if(&digest, is_it) {
+            self.watch.left(&gone);
+            return true;
+        }
+        !self.contains(digest)
+    }
+
+    /// What one of the caches has in it.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn usage(&self, cache: u16) -> Option<&super::usage::Usage> {
+        self.watch.of(cache)
     }
 
     /// Lets `work` change what an entry weighs, if it is still here.
@@ -101,7 +114,10 @@ impl Memory {
         let at_once = Some(std::time::Duration::ZERO);
         let _ = self.tier.entry(&digest, at_once, |_, slot| {
             if is_it(slot) {
+                // It is another weight that leaves one day than the one that came.
+                self.watch.left(slot);
                 work();
+                self.watch.came(slot);
             }
             EntryAction::Retain(())
         });

@@ -17,14 +17,21 @@ mod redis;
 mod remote;
 mod scope;
 mod shared;
+mod usage;
 mod wire;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use pitlane_core::{Digest, TagId, TagKind, codec::Compression};
 
 pub use builder::CachesBuilder;
 pub use caches::Caches;
+#[cfg(feature = "metrics")]
+pub(crate) use caches::WeakCaches;
 pub use fill::{Claim, Fill, Tier, Value};
 pub use invalidate::{Invalidated, Invalidation, Owed};
 pub use records::{Records, Wrote};
@@ -37,7 +44,7 @@ pub(crate) use fill::{Claimed, Found, Wanted};
 pub(crate) use scope::{Budgeted, Work, poll_in, run_in, within};
 pub(crate) use shared::{Flown, Lead, Shared};
 
-use crate::stats::{Count, Stats};
+use crate::stats::{Count, Stats, Trouble};
 use memory::Memory;
 use remote::Remote;
 
@@ -179,6 +186,18 @@ impl Cache {
         &self.inner.stats
     }
 
+    /// What of its memory tier is this cache's own.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn usage(&self) -> Option<&usage::Usage> {
+        self.tier().usage(self.inner.number)
+    }
+
+    /// Notes what went wrong, and cost no request its answer.
+    pub(crate) fn note(&self, trouble: Trouble) {
+        tracing::debug!(cache = self.name(), reason = trouble.as_str(), "trouble");
+        self.stats().count_trouble(trouble);
+    }
+
     /// How looks into the remote tier ended since the start; empty without one.
     #[must_use]
     pub fn remote_lookups(&self) -> Vec<(RemoteLookup, u64)> {
@@ -208,6 +227,13 @@ impl Cache {
             .shared
             .log
             .tag_id(TagKind::Cache, &self.inner.name)
+    }
+}
+
+/// A walk that takes long doesn't keep a registry alive that nobody uses any more.
+fn note_if_left(cache: &Weak<Inner>, trouble: Trouble) {
+    if let Some(inner) = cache.upgrade() {
+        Cache { inner }.note(trouble);
     }
 }
 

@@ -8,8 +8,9 @@ use bytes::{BufMut, Bytes, BytesMut};
 use pitlane_core::{Condition, Key, RemoteStore, StoreError, StoreErrorKind};
 
 use super::reclaim::{Sweep, reclaim};
-use super::{Cache, Kind};
+use super::{Cache, Kind, note_if_left};
 use crate::error::{Error, ErrorKind};
+use crate::stats::Trouble;
 
 /// The mark and format of a record, before its generation.
 const MAGIC: [u8; 4] = *b"PLR\x01";
@@ -154,10 +155,16 @@ impl Records {
         let generation = self.store.increment(&key, step());
         let generation = generation.await.map_err(failed)?;
         let (store, prefix) = (Arc::clone(&self.store), self.cache.remote_prefix());
-        self.cache.shared().spawn(async move {
-            let swept = reclaim(store, prefix, Sweep::Generations(generation)).await;
-            tracing::debug!(?swept, "gave back what a cleared store held");
+        let weak = Arc::downgrade(&self.cache.inner);
+        let spawned = self.cache.shared().spawn(async move {
+            match reclaim(store, prefix, Sweep::Generations(generation)).await {
+                Ok(keys) => tracing::debug!(keys, "gave back what a cleared store held"),
+                Err(_) => note_if_left(&weak, Trouble::ReclaimFailed),
+            }
         });
+        if !spawned {
+            self.cache.note(Trouble::BackgroundFull);
+        }
         Ok(())
     }
 

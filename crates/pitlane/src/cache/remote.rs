@@ -10,7 +10,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use pitlane_core::codec::{Compression, EncodeError, Limits, decode};
 use pitlane_core::{
-    Condition, Judgement, Reason, RemoteJudgement, RemoteStore, Stamp, StoreError, Uplink,
+    Condition, Judgement, Reason, RemoteJudgement, RemoteStore, Stamp, StoreError, StoreErrorKind,
+    Uplink,
 };
 use tokio::time::timeout;
 
@@ -18,6 +19,7 @@ use super::budget::Budget;
 use super::entry::{Entry, Marker, Payload, Slot};
 use super::wire::{self, Arrived, Draft, Foreign};
 use super::{Cache, Place, Settings};
+use crate::stats::Trouble;
 
 /// One cache's part of the remote tier.
 #[derive(Debug)]
@@ -169,6 +171,7 @@ impl Cache {
             // Whatever else the request wants from Redis, it has had its share of trouble.
             Ok(Err(_)) | Err(_) => {
                 spent.exhaust();
+                self.note(Trouble::ReadFailed);
                 Err(RemoteLookup::Failed)
             }
         };
@@ -198,8 +201,11 @@ impl Cache {
                     cache = self.name(),
                     "what Redis holds is no entry; deleting it"
                 );
+                self.note(Trouble::Corrupt);
                 // Waited for, so that it can't take away what replaces it.
-                let _ = remote.store.delete(&name).await;
+                if remote.store.delete(&name).await.is_err() {
+                    self.note(Trouble::DeleteFailed);
+                }
                 return Ok(Err(RemoteLookup::Corrupt));
             }
         };
@@ -258,7 +264,11 @@ impl Cache {
 
     /// Gives an entry to the other nodes, in the background. An answer never waits for it.
     pub(crate) fn push(&self, place: &Place, entry: &Arc<Entry>) {
-        if entry.meta.judge(&self.shared().log) != Judgement::Fresh || !self.is_readable(entry) {
+        if self.inner.remote.is_none() || entry.meta.judge(&self.shared().log) != Judgement::Fresh {
+            return;
+        }
+        if !self.is_readable(entry) {
+            self.note(Trouble::WriteTooLarge);
             return;
         }
         let offset = self.shared().clock_offset();
@@ -292,11 +302,16 @@ impl Cache {
         let Some(remote) = &self.inner.remote else {
             return;
         };
-        let store = Arc::clone(&remote.store);
+        let (store, cache) = (Arc::clone(&remote.store), self.clone());
         let name = remote.name(shared_part(&place.key));
-        self.shared().spawn(async move {
-            let _ = store.delete(&name).await;
+        let spawned = self.shared().spawn(async move {
+            if store.delete(&name).await.is_err() {
+                cache.note(Trouble::DeleteFailed);
+            }
         });
+        if !spawned {
+            self.note(Trouble::BackgroundFull);
+        }
     }
 
     /// Stores what `encode` makes under the name of `place` for as long as `entry` is of use.
@@ -316,6 +331,7 @@ impl Cache {
             .as_deref()
             .is_some_and(Uplink::is_ready)
         {
+            self.note(Trouble::WriteSkipped);
             return;
         }
         // What was computed while the node was on its own is for its own memory.
@@ -328,11 +344,23 @@ impl Cache {
         let (store, compression) = (Arc::clone(&remote.store), remote.compression);
         let key = shared_part(&place.key).to_vec();
         let name = remote.name(&key);
-        self.shared().spawn(async move {
-            if let Ok(bytes) = encode(&key, compression) {
-                let _ = store.set(&name, bytes, life, Condition::Always).await;
+        let cache = self.clone();
+        let spawned = self.shared().spawn(async move {
+            let Ok(bytes) = encode(&key, compression) else {
+                cache.note(Trouble::WriteTooLarge);
+                return;
+            };
+            if let Err(error) = store.set(&name, bytes, life, Condition::Always).await {
+                cache.note(if error.kind() == StoreErrorKind::Busy {
+                    Trouble::WriteOverload
+                } else {
+                    Trouble::WriteFailed
+                });
             }
         });
+        if !spawned {
+            self.note(Trouble::BackgroundFull);
+        }
     }
 }
 

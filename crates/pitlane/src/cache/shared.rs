@@ -31,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) flights: Flights<Flown, Basis>,
     pub(crate) clock: Clock,
     background: Arc<AtomicUsize>,
+    #[cfg(feature = "metrics")]
+    pub(crate) metrics: crate::metrics::Registry,
 }
 
 /// What a flight lands with.
@@ -63,6 +65,8 @@ impl Shared {
             flights: Flights::new(FLIGHT_SHARDS),
             clock,
             background: Arc::new(AtomicUsize::new(0)),
+            #[cfg(feature = "metrics")]
+            metrics: crate::metrics::Registry::default(),
         }
     }
 

@@ -78,9 +78,8 @@ impl Drop for Running {
     fn drop(&mut self) {
         let outcome = FillOutcome::ALL.get(usize::from(*self.outcome.get_mut()));
         let outcome = outcome.copied().unwrap_or(FillOutcome::Abandoned);
-        self.cache
-            .stats()
-            .extras
-            .filled(&self.cache, outcome, self.began.elapsed());
+        let took = self.began.elapsed();
+        let extras = &self.cache.stats().extras;
+        extras.filled(self.cache.name(), outcome, took);
     }
 }

@@ -39,5 +39,7 @@ pub use layer::{
 pub use service::ResponseCache;
 
 pub(crate) use key::{key_of_url, name_of_url};
+#[cfg(feature = "metrics")]
+pub(crate) use layer::LabelOf;
 pub(crate) use status::{Telling, outcome};
 pub(crate) use stored::{Ours, StoredResponse, header_value};

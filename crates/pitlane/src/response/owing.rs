@@ -12,6 +12,7 @@ use super::{
     layer::Settings,
 };
 use crate::cache::Cache;
+use crate::stats::Invalidating;
 
 pub(crate) type Publishing = Pin<Box<dyn Future<Output = Option<Position>> + Send>>;
 
@@ -70,7 +71,15 @@ impl Owing {
             return None;
         }
         let record = self.0.record();
-        Some(Box::pin(async move { uplink.append(record).await }))
+        Some(Box::pin(async move {
+            let mut counting = self.0.counting();
+            let position = uplink.append(record).await;
+            if position.is_some() {
+                counting.applied();
+            }
+            drop(counting);
+            position
+        }))
     }
 
     /// Whether an answer says that it is what its URI stands for.
@@ -91,6 +100,7 @@ impl Owing {
         if shared.uplink.is_some() || !self.0.begun {
             return None;
         }
+        self.0.counting().applied();
         let basis = shared.log.append_over(at, tags, self.0.marks());
         self.0.begun = false;
         basis
@@ -103,9 +113,11 @@ impl Drop for Debt {
             return;
         }
         let shared = self.cache.shared();
+        let mut counting = self.counting();
         match &shared.uplink {
             Some(uplink) => uplink.owe(self.record()),
             None => {
+                counting.applied();
                 shared.log.append(self.marks());
             }
         }
@@ -139,6 +151,10 @@ impl Debt {
         let there = resolve(site, path, reference)?;
         let same = site_of(&there, Host::default()).as_deref() == Some(site);
         same.then(|| uri_tag(&self.cache, &there, Host::default()))?
+    }
+
+    fn counting(&self) -> Invalidating<'_> {
+        Invalidating::begin(self.cache.shared(), self.tags().map(|(kind, _)| kind))
     }
 
     fn record(&self) -> Record {

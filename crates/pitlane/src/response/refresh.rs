@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
@@ -13,6 +11,7 @@ use super::{
     settle::is_failure,
 };
 use crate::cache::{Flown, Lead};
+use crate::stats::Trouble;
 
 impl<S, Q> Call<S, Q> {
     /// Renews an entry in the background, unless somebody does already.
@@ -28,9 +27,9 @@ impl<S, Q> Call<S, Q> {
         let Joined::Lead(lead) = self.join() else {
             return;
         };
-        let shared = Arc::clone(self.settings.cache.shared());
+        let cache = self.settings.cache.clone();
         let timeout = self.settings.refresh_timeout;
-        let spawned = shared.spawn(async move {
+        let spawned = cache.shared().spawn(async move {
             let work = async {
                 let Ok(response) = self.renew(lead).await else {
                     return;
@@ -42,7 +41,7 @@ impl<S, Q> Call<S, Q> {
             }
         });
         if !spawned {
-            tracing::debug!("too many refreshes run already");
+            cache.note(Trouble::BackgroundFull);
         }
     }
 

@@ -2,6 +2,9 @@
 
 mod asker;
 mod filling;
+mod invalidating;
+mod routes;
+mod trouble;
 
 use std::{
     cell::Cell,
@@ -18,13 +21,12 @@ use pitlane_core::{Outcome, Reason};
 
 pub(crate) use asker::{Asker, UNMATCHED, tell};
 pub(crate) use filling::Filling;
+pub(crate) use invalidating::Invalidating;
+pub(crate) use routes::Routes;
+pub(crate) use trouble::Trouble;
 
 /// A power of two: more threads than this share.
-const SHARDS: usize = 16;
-/// More routes than this are counted together: a label must never grow with the traffic.
-const MAX_ROUTES: usize = 512;
-/// Where the routes beyond the bound are counted.
-const OTHER: &str = "other";
+pub(crate) const SHARDS: usize = 16;
 
 const OUTCOMES: usize = Outcome::ALL.len();
 const REASONS: usize = Reason::ALL.len();
@@ -49,6 +51,7 @@ pub struct Count {
 /// thread's.
 pub(crate) struct Stats {
     shards: Box<[Shard]>,
+    routes: Routes,
     /// How the bodies that were to be stored ended, by reason.
     fills: [AtomicU64; REASONS],
     #[cfg(feature = "metrics")]
@@ -57,18 +60,19 @@ pub(crate) struct Stats {
 
 #[repr(align(128))]
 #[derive(Default)]
-struct Shard(Mutex<Routes>);
+struct Shard(Mutex<Counts>);
 
-type Routes = HashMap<Box<str>, Box<[[u64; REASONS]; OUTCOMES]>, RandomState>;
+type Counts = HashMap<Box<str>, Box<[[u64; REASONS]; OUTCOMES]>, RandomState>;
 
 impl Stats {
     pub(crate) fn new() -> Self {
         let shards = (0..SHARDS).map(|_| Shard::default()).collect();
         Self {
             shards,
+            routes: Routes::default(),
             fills: [const { AtomicU64::new(0) }; REASONS],
             #[cfg(feature = "metrics")]
-            extras: crate::metrics::Extras::default(),
+            extras: crate::metrics::Extras::new(),
         }
     }
 
@@ -78,11 +82,7 @@ impl Stats {
         if let Some(counts) = routes.get_mut(route) {
             return add(counts, outcome, reason);
         }
-        let route = if routes.len() < MAX_ROUTES {
-            route
-        } else {
-            OTHER
-        };
+        let route = self.routes.admit(route);
         add(
             routes
                 .entry(route.into())
@@ -120,6 +120,16 @@ impl Stats {
     pub(crate) fn count_revalidation(&self, reason: Reason) {
         #[cfg(feature = "metrics")]
         self.extras.count_revalidation(reason);
+    }
+
+    /// Counts what went wrong, and cost no request its answer.
+    #[cfg_attr(
+        not(feature = "metrics"),
+        expect(unused_variables, clippy::unused_self, reason = "nobody asks then")
+    )]
+    pub(crate) fn count_trouble(&self, trouble: Trouble) {
+        #[cfg(feature = "metrics")]
+        self.extras.count_trouble(trouble);
     }
 
     /// How fills ended: each reason that occurred, and how often.
@@ -160,7 +170,7 @@ impl Stats {
         sums.into_iter().filter_map(named).collect()
     }
 
-    fn shard(&self) -> MutexGuard<'_, Routes> {
+    fn shard(&self) -> MutexGuard<'_, Counts> {
         #[expect(clippy::indexing_slicing, reason = "the mask keeps it within bounds")]
         lock(&self.shards[thread_number() & (SHARDS - 1)])
     }
@@ -176,11 +186,11 @@ fn add(counts: &mut [[u64; REASONS]; OUTCOMES], outcome: Outcome, reason: Reason
     }
 }
 
-fn lock(shard: &Shard) -> MutexGuard<'_, Routes> {
+fn lock(shard: &Shard) -> MutexGuard<'_, Counts> {
     shard.0.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn thread_number() -> usize {
+pub(crate) fn thread_number() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local!(static NUMBER: Cell<usize> = Cell::new(NEXT.fetch_add(1, Ordering::Relaxed)));
     NUMBER.with(Cell::get)
@@ -194,7 +204,10 @@ impl fmt::Debug for Stats {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        routes::{MAX_ROUTES, OTHER},
+        *,
+    };
 
     #[test]
     fn counts_of_all_threads_add_up() {
@@ -233,5 +246,25 @@ mod tests {
         assert_eq!(counts.len(), MAX_ROUTES + 1);
         let other = counts.iter().find(|count| count.route == OTHER).unwrap();
         assert_eq!(other.count, MAX_ROUTES as u64);
+    }
+
+    #[test]
+    fn the_bound_holds_for_all_threads_together() {
+        let stats = Stats::new();
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let stats = &stats;
+                scope.spawn(move || {
+                    for route in 0..MAX_ROUTES {
+                        let route = format!("{thread}/{route}");
+                        stats.count(&route, Outcome::Miss, Reason::UriMiss);
+                    }
+                });
+            }
+        });
+        let counts = stats.counts();
+        assert_eq!(counts.len(), MAX_ROUTES + 1);
+        let sum: u64 = counts.iter().map(|count| count.count).sum();
+        assert_eq!(sum, 4 * MAX_ROUTES as u64);
     }
 }
