@@ -4,7 +4,7 @@
 //! service; `policy` what the decisions behind them cost, one by one; `codec` what an entry costs as
 //! bytes against framing by hand; `remote` what a hit from Redis costs against a bare GET, and
 //! `remote-http` against a bare server; `invalidate` what one invalidation costs, and what Redis
-//! holds for it. Only the ratios of one run mean anything; the
+//! holds for it; `layers` what each of the smaller layers costs a call, with one thread and with two. Only the ratios of one run mean anything; the
 //! times depend on the machine. Those with Redis start redis-servers of their own.
 #![expect(
     clippy::print_stdout,
@@ -15,6 +15,7 @@
 mod codec;
 mod hit;
 mod invalidate;
+mod layers;
 mod measure;
 mod nodes;
 mod policy;
@@ -37,10 +38,11 @@ fn main() {
             "remote-http" => remote_http::run(),
             remote_http::SERVE => return remote_http::serve(&names),
             "invalidate" => invalidate::run(),
+            "layers" => layers::run(),
             other => {
                 eprintln!(
                     "no benchmark is named {other:?}; there are: hit, policy, codec, remote, \
-                     remote-http, invalidate"
+                     remote-http, invalidate, layers"
                 );
                 std::process::exit(2);
             }

@@ -60,28 +60,32 @@ impl Circuit {
         }
     }
 
-    /// Whether the next call would be refused. Nothing is taken.
-    pub(super) fn refuses(&self) -> bool {
-        !self.0.breaker.may_acquire(|| self.now())
+    /// What the next call would be refused with. Nothing is taken.
+    pub(super) fn refusal(&self) -> Option<CircuitOpen> {
+        if self.state() == BreakerState::Closed {
+            return None;
+        }
+        let now = self.now();
+        (!self.0.breaker.may_acquire(|| now)).then(|| self.refuse(now))
     }
 
     /// The permission for one call.
     pub(super) fn enter(&self) -> Result<Call, CircuitOpen> {
         let held = || Held(self.clone());
         let permit = Permit::acquire(&self.0.breaker, held, || self.now());
-        let permit = permit.map_err(|_| self.refusal())?;
+        let permit = permit.map_err(|_| self.refuse(self.now()))?;
         if permit.is_first_probe() {
             tell(self.0.name, BreakerState::HalfOpen);
         }
         Ok(Call(Some(permit)))
     }
 
-    pub(super) fn refusal(&self) -> CircuitOpen {
+    fn refuse(&self, now: Duration) -> CircuitOpen {
         CircuitOpen {
             name: self.0.name,
             // It may have closed since the call was refused.
             state: self.state().max(BreakerState::HalfOpen),
-            retry_after: self.0.breaker.until_probe(self.now()),
+            retry_after: self.0.breaker.until_probe(now),
         }
     }
 

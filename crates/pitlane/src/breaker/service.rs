@@ -1,5 +1,5 @@
 use std::{
-    fmt,
+    fmt, mem,
     task::{Context, Poll, ready},
 };
 
@@ -13,8 +13,18 @@ pub struct CircuitBreaker<S, J, A> {
     circuit: Circuit,
     judge: J,
     answer: A,
+    turn: Turn,
+}
+
+/// What the next call will meet.
+enum Turn {
+    /// It was not asked about.
+    Unknown,
     /// The inner service said that it is ready, and has not been called since.
-    ready: bool,
+    Ready,
+    /// The circuit refuses: the inner service was not asked whether it is ready, and must not be
+    /// called.
+    Refused(CircuitOpen),
 }
 
 impl<S, J, A> CircuitBreaker<S, J, A> {
@@ -24,7 +34,7 @@ impl<S, J, A> CircuitBreaker<S, J, A> {
             circuit,
             judge,
             answer,
-            ready: false,
+            turn: Turn::Unknown,
         }
     }
 
@@ -46,11 +56,16 @@ where
     type Future = CircuitFuture<S::Future, J, A, S::Response, S::Error>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), A::Error>> {
-        if self.ready || self.circuit.refuses() {
+        if matches!(self.turn, Turn::Ready) {
             return Poll::Ready(Ok(()));
         }
+        if let Some(open) = self.circuit.refusal() {
+            self.turn = Turn::Refused(open);
+            return Poll::Ready(Ok(()));
+        }
+        self.turn = Turn::Unknown;
         match ready!(self.inner.poll_ready(cx)) {
-            Ok(()) => self.ready = true,
+            Ok(()) => self.turn = Turn::Ready,
             Err(error) => {
                 // It would have failed if it had been called.
                 if let Ok(mut call) = self.circuit.enter() {
@@ -63,17 +78,20 @@ where
     }
 
     fn call(&mut self, request: Q) -> Self::Future {
-        // What was passed over by `poll_ready` must not be called.
-        if !self.ready {
-            return CircuitFuture::refused(self.answer.refuse(self.circuit.refusal()));
+        let turn = mem::replace(&mut self.turn, Turn::Unknown);
+        if let Turn::Refused(open) = turn {
+            return CircuitFuture::refused(self.answer.refuse(open));
         }
         match self.circuit.enter() {
             Ok(mut call) => {
-                self.ready = false;
                 let work = call.during(|| self.inner.call(request));
                 CircuitFuture::calling(work, call, self.judge.clone())
             }
-            Err(open) => CircuitFuture::refused(self.answer.refuse(open)),
+            Err(open) => {
+                // What was ready has not been called, and stays so.
+                self.turn = turn;
+                CircuitFuture::refused(self.answer.refuse(open))
+            }
         }
     }
 }

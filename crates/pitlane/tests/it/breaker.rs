@@ -461,7 +461,7 @@ fn a_service_that_was_not_asked_for_readiness_is_not_called_when_the_circuit_cha
     let Poll::Ready(Err(refused)) = poll_once(pin!(service.call(()))) else {
         panic!("it was not ready");
     };
-    assert_eq!(refused.open().unwrap().retry_after(), Some(Duration::ZERO));
+    assert_eq!(refused.open().unwrap().state(), OPEN);
     for _ in 0..2 {
         assert!(service.poll_ready(&mut cx).is_ready());
         assert!(matches!(
