@@ -9,10 +9,7 @@ mod server;
 mod service;
 
 /// The service as `proto/clubs.proto` says it.
-#[expect(
-    clippy::allow_attributes,
-    reason = "it is generated"
-)]
+#[expect(clippy::allow_attributes, reason = "it is generated")]
 pub mod proto {
     tonic::include_proto!("racing");
 }

@@ -14,18 +14,18 @@ use super::{
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// What clients send by themselves and answers don't depend on. The handler doesn't see it.
-static HIDDEN: [HeaderName; 5] = [
+static HIDDEN: [HeaderName; 6] = [
     header::USER_AGENT,
     header::ACCEPT_ENCODING,
+    header::CONTENT_LENGTH,
     GRPC_TIMEOUT,
     HeaderName::from_static("traceparent"),
     HeaderName::from_static("tracestate"),
 ];
 
 /// What belongs to the call itself. All of it is in the key, or the same for all calls of a key.
-static TRANSPORT: [HeaderName; 6] = [
+static TRANSPORT: [HeaderName; 5] = [
     header::CONTENT_TYPE,
-    header::CONTENT_LENGTH,
     header::TE,
     header::HOST,
     GRPC_ENCODING,

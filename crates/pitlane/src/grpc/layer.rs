@@ -54,7 +54,7 @@ type TagsOf = Arc<dyn Fn(&str, &[u8]) -> Vec<Tag> + Send + Sync>;
 ///     .method("/racing.Clubs/ListDrivers", Duration::from_secs(300));
 /// # let _ = layer;
 /// let method = Key::new("grpc").child("racing.Clubs").child("GetClub");
-/// caches.invalidate(Invalidation::default().add_key(&method)).await?;
+/// caches.publish(Invalidation::default().add_key(&method)).await?;
 /// # Ok(())
 /// # }
 /// ```

@@ -75,8 +75,11 @@ impl Draft {
     }
 
     fn store(self, message: &[Bytes], trailers: &HeaderMap) -> Result<(), Reason> {
-        let Some(bytes) = encode(&self.head, trailers, message) else {
-            self.give_up(Reason::TooLarge);
+        // Other nodes read no more than that, metadata included.
+        let limit = self.settings.cache.tier().max_body();
+        let bytes = encode(&self.head, trailers, message);
+        let Some(bytes) = bytes.filter(|bytes| bytes.len() as u64 <= limit) else {
+            self.refuse(Reason::TooLarge, None);
             return Err(Reason::TooLarge);
         };
         let freshness = self.settings.freshness(self.ttl.unwrap_or(self.method.ttl));
