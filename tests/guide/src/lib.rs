@@ -8,13 +8,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
+use http_body_util::Full;
 use hyper::body::Incoming;
-use pitlane::Caches;
-use pitlane_testkit::{Answer, Client, Protocol, Server};
+use pitlane::{Cache, Caches, Clock};
+use pitlane_testkit::{Answer, Client, Origin, Protocol, Reply, Server};
 use tokio::net::TcpListener;
 use tonic::transport::Endpoint;
 use tonic_server::Racing;
 use tonic_server::proto::{GetClubRequest, clubs_client::ClubsClient};
+use tower_layer::Layer;
 use tower_service::Service;
 
 #[doc = include_str!("../../../docs/guide/first-lines.md")]
@@ -25,6 +27,100 @@ mod layer_order {}
 
 #[doc = include_str!("../../../docs/guide/options.md")]
 mod options {}
+
+/// Longer than anything here may take.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A fresh cache, and the registry that it is in.
+///
+/// # Panics
+///
+/// Never: nothing of it can fail.
+#[must_use]
+pub fn cache() -> (Cache, Caches) {
+    let caches = Caches::builder().build().expect("caches");
+    (caches.get("default").expect("the cache"), caches)
+}
+
+/// The same with a clock that stands still until it is moved.
+///
+/// # Panics
+///
+/// Never: nothing of it can fail.
+#[must_use]
+pub fn cache_and_clock() -> (Cache, Caches, Clock) {
+    let (caches, clock) = pitlane::testing::caches();
+    (caches.get("default").expect("the cache"), caches, clock)
+}
+
+/// Serves, and runs what a page shows.
+///
+/// # Panics
+///
+/// When that fails.
+pub fn shown<S, B>(service: S, show: impl AsyncFnOnce(&Site) -> Result<(), pitlane::Error>)
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    S: Clone + Send + Sync + 'static,
+    S::Future: Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let site = Site::start(service).await;
+        show(&site).await.expect("what is shown");
+    });
+}
+
+/// Serves a handler behind a layer, and runs what a page shows.
+///
+/// The handler says how often it was asked, and for what. `/status/404` has that status, `/long` a
+/// long text, `/nonce/N` a policy with that nonce, and `/language` tells the visitor's.
+///
+/// # Panics
+///
+/// When that fails.
+pub fn demo<L, S, B>(layer: L, show: impl AsyncFnOnce(&Site) -> Result<(), pitlane::Error>)
+where
+    L: Layer<Origin, Service = S>,
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    S: Clone + Send + Sync + 'static,
+    S::Future: Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let origin = Origin::new(|request, call| async move { answer(&request, call) });
+    shown(layer.layer(origin), show);
+}
+
+fn answer(request: &Request<()>, call: usize) -> Reply {
+    let text = |text: String| Origin::reply(&[("content-type", "text/plain")], text);
+    let path = request.uri().path();
+    let rest = |prefix| path.strip_prefix(prefix);
+    if let Some(Ok(status)) = rest("/status/").map(str::parse) {
+        let mut answer = text(format!("{status}"));
+        *answer.status_mut() = status;
+        return answer;
+    }
+    if let Some(nonce) = rest("/nonce/") {
+        let policy = format!("script-src 'nonce-{nonce}'");
+        let headers = [
+            ("content-type", "text/html"),
+            ("content-security-policy", &policy),
+        ];
+        return Origin::reply(&headers, format!("<script nonce={nonce}></script>"));
+    }
+    match path {
+        "/long" => text("a page that repeats itself, ".repeat(100)),
+        "/language" => {
+            let language = request.headers().get("accept-language");
+            let language = language.and_then(|language| language.to_str().ok());
+            text(language.unwrap_or("no language").to_owned())
+        }
+        _ => text(format!("{call} {} {}", request.method(), request.uri())),
+    }
+}
 
 /// A server that a page has started, and clients of both HTTP versions.
 #[derive(Debug)]
@@ -67,6 +163,33 @@ impl Site {
     pub async fn ask(&self, method: http::Method, path: &str, headers: &[(&str, &str)]) -> Answer {
         let [client, _] = &self.clients;
         client.ask(method, &self.server.url(path), headers).await
+    }
+
+    /// Sends a body over HTTP/1.1 and says what `Cache-Status` has to tell.
+    ///
+    /// # Panics
+    ///
+    /// When the method is none.
+    pub async fn send(&self, method: &str, path: &str, body: &'static str) -> String {
+        let [client, _] = &self.clients;
+        let request = Request::builder().method(method).uri(self.server.url(path));
+        let request = request.body(Full::from(body)).expect("a request");
+        client.send(request).await.header("cache-status").to_owned()
+    }
+
+    /// Waits for what comes in the background.
+    ///
+    /// # Panics
+    ///
+    /// When it takes longer than anything may.
+    pub async fn until(&self, what: &str, mut met: impl AsyncFnMut() -> bool) {
+        let wait = async {
+            while !met().await {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let waited = tokio::time::timeout(DEADLINE, wait).await;
+        assert!(waited.is_ok(), "not within {DEADLINE:?}: {what}");
     }
 
     /// Checks that a page is a miss, and then a hit in both HTTP versions.

@@ -11,13 +11,20 @@ use tower_http::validate_request::ValidateRequestHeaderLayer;
 
 use crate::support::{BOTH, Site, TEXT, cache, check};
 
+/// One of the names that the cache knows.
 const KEY: HeaderName = HeaderName::from_static("x-api-key");
 const OPEN: (&str, &str) = ("x-api-key", "open-sesame");
 const WRONG: (&str, &str) = ("x-api-key", "please");
 
+/// A name that nobody else uses.
+const CARD: HeaderName = HeaderName::from_static("club-card");
+const MEMBER: (&str, &str) = ("club-card", "open-sesame");
+const GUEST: (&str, &str) = ("club-card", "please");
+
 /// Lets through who brings the right key.
 fn key_check<B: Default>(request: &mut Request<Incoming>) -> Result<(), Response<B>> {
-    match request.headers().get(KEY) {
+    let headers = request.headers();
+    match headers.get(KEY).or_else(|| headers.get(CARD)) {
         Some(key) if key == OPEN.1 => Ok(()),
         _ => Err(refusal(StatusCode::UNAUTHORIZED)),
     }
@@ -48,20 +55,41 @@ async fn a_check_outside_is_made_for_every_answer() {
     }
 }
 
-#[tokio::test]
-async fn a_check_inside_needs_the_header_in_the_key() {
+/// A site with the check inside, asked by somebody who may, then by others.
+async fn check_inside(layer: AnonymousCacheLayer, [good, bad]: [(&str, &str); 2], told: [&str; 2]) {
     for protocol in BOTH {
-        let origin = Origin::counting(TEXT);
         let stack = ServiceBuilder::new()
-            .layer(cache().key_header(KEY))
+            .layer(layer.clone())
             .layer(ValidateRequestHeaderLayer::custom(key_check))
-            .service(origin.clone());
+            .service(Origin::counting(TEXT));
         let site = Site::start(protocol, stack).await;
-        check(&site.get("/", &[OPEN]).await, 200, "stored");
-        check(&site.get("/", &[]).await, 401, "fwd=uri-miss");
-        check(&site.get("/", &[WRONG]).await, 401, "fwd=uri-miss");
-        check(&site.get("/", &[OPEN]).await, 200, "pitlane; hit");
+        let path = format!("/{protocol:?}");
+        for told in told {
+            check(&site.get(&path, &[good]).await, 200, told);
+            check(&site.get(&path, &[]).await, 401, "fwd=");
+            check(&site.get(&path, &[bad]).await, 401, "fwd=");
+        }
     }
+}
+
+#[tokio::test]
+async fn a_request_with_a_known_credential_passes_a_check_inside() {
+    let told = "fwd=bypass; detail=credential";
+    check_inside(cache(), [OPEN, WRONG], [told, told]).await;
+}
+
+#[tokio::test]
+async fn a_credential_of_ones_own_has_to_be_named() {
+    let told = "fwd=bypass; detail=credential";
+    let layer = cache().add_credential(CARD);
+    check_inside(layer, [MEMBER, GUEST], [told, told]).await;
+}
+
+#[tokio::test]
+async fn a_check_inside_of_what_is_in_the_key_is_made_for_each_key() {
+    let told = ["stored", "pitlane; hit"];
+    check_inside(cache().key_header(KEY), [OPEN, WRONG], told).await;
+    check_inside(cache().key_header(CARD), [MEMBER, GUEST], told).await;
 }
 
 #[tokio::test]
@@ -73,10 +101,25 @@ async fn a_check_inside_of_what_is_hidden_lets_nobody_in() {
             .layer(ValidateRequestHeaderLayer::custom(key_check))
             .service(origin.clone());
         let site = Site::start(protocol, stack).await;
-        for headers in [&[OPEN][..], &[], &[WRONG]] {
+        for headers in [&[MEMBER][..], &[], &[GUEST]] {
             check(&site.get("/", headers).await, 401, "");
         }
         assert_eq!(origin.calls(), 0);
+    }
+}
+
+/// What the guide warns of: the cache can't know what it was not told.
+#[tokio::test]
+async fn a_check_inside_of_a_header_without_a_name_is_made_once() {
+    for protocol in BOTH {
+        let stack = ServiceBuilder::new()
+            .layer(cache())
+            .layer(ValidateRequestHeaderLayer::custom(key_check))
+            .service(Origin::counting(TEXT));
+        let site = Site::start(protocol, stack).await;
+        check(&site.get("/", &[]).await, 401, "fwd=uri-miss");
+        check(&site.get("/", &[MEMBER]).await, 200, "stored");
+        check(&site.get("/", &[]).await, 200, "pitlane; hit");
     }
 }
 
@@ -218,5 +261,22 @@ async fn a_list_of_addresses_outside_is_asked_for_hits_too() {
         check(&site.get("/", &[OFFICE]).await, 200, "stored");
         check(&site.get("/", &[STREET]).await, 403, "");
         check(&site.get("/", &[OFFICE]).await, 200, "pitlane; hit");
+    }
+}
+
+#[tokio::test]
+async fn a_list_of_addresses_inside_is_asked_when_it_says_whose_entry_a_page_is() {
+    for protocol in BOTH {
+        let by_peer = cache().tenant(|parts| Some(parts.extensions.get::<Peer>()?.0.clone()));
+        let stack = ServiceBuilder::new()
+            .layer(note_peer())
+            .layer(by_peer)
+            .layer(ValidateRequestHeaderLayer::custom(peer_check))
+            .service(Origin::counting(TEXT));
+        let site = Site::start(protocol, stack).await;
+        for told in ["stored", "pitlane; hit"] {
+            check(&site.get("/", &[OFFICE]).await, 200, told);
+            check(&site.get("/", &[STREET]).await, 403, "fwd=");
+        }
     }
 }

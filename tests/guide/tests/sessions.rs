@@ -75,7 +75,27 @@ async fn check_sessions(site: &Site) {
 }
 
 #[tokio::test]
-async fn outside_a_handler_that_begins_a_session_has_to_say_so() {
+async fn outside_what_has_written_to_a_session_is_personal() {
+    for protocol in BOTH {
+        let pages = cache().personal(|extensions| {
+            extensions
+                .get::<Session>()
+                .is_some_and(Session::is_modified)
+        });
+        let stack = ServiceBuilder::new()
+            .layer(sessions())
+            .layer(pages)
+            .service(shop(None));
+        let site = Site::start(protocol, stack).await;
+        check_sessions(&site).await;
+        check(&site.get("/form", &[]).await, 200, "detail=");
+        check(&site.get("/", &[]).await, 200, "stored");
+        check(&site.get("/", &[]).await, 200, "pitlane; hit");
+    }
+}
+
+#[tokio::test]
+async fn outside_a_handler_may_say_so_itself() {
     for protocol in BOTH {
         let stack = ServiceBuilder::new()
             .layer(sessions())
@@ -83,6 +103,22 @@ async fn outside_a_handler_that_begins_a_session_has_to_say_so() {
             .service(shop(Some(CacheHint::no_store)));
         let site = Site::start(protocol, stack).await;
         check_sessions(&site).await;
+    }
+}
+
+/// What the guide warns of: the cookie is added when the page is already stored.
+#[tokio::test]
+async fn outside_and_unsaid_one_visitors_token_is_everybodys() {
+    for protocol in BOTH {
+        let stack = ServiceBuilder::new()
+            .layer(sessions())
+            .layer(cache())
+            .service(shop(None));
+        let site = Site::start(protocol, stack).await;
+        let first = site.get("/form", &[]).await;
+        let second = site.get("/form", &[]).await;
+        assert_ne!(cookie_of(&first), "");
+        assert_eq!(first.text(), second.text());
     }
 }
 
