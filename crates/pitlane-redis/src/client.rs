@@ -15,6 +15,7 @@ use crate::{
     failure::{Failure, FailureKind},
     prober,
     server::Server,
+    timing::Timing,
 };
 
 /// A Redis server behind a circuit breaker: no call takes longer than its budget, and while
@@ -71,6 +72,8 @@ pub(crate) struct Shared {
     pub(crate) bounds: Arc<Bounds>,
     pub(crate) budget: Duration,
     pub(crate) probe_key: String,
+    #[cfg(feature = "metrics")]
+    pub(crate) histograms: crate::timing::Histograms,
     /// Changes whenever the prober has done something.
     pub(crate) rounds: watch::Sender<()>,
     is_over: watch::Sender<bool>,
@@ -237,6 +240,8 @@ impl Shared {
             bounds: Arc::new(Bounds::new(limits.in_flight, limits.write_bytes)),
             budget: limits.budget,
             probe_key,
+            #[cfg(feature = "metrics")]
+            histograms: crate::timing::Histograms::default(),
             rounds: watch::Sender::new(()),
             is_over: watch::Sender::new(false),
             server,
@@ -261,15 +266,22 @@ impl Shared {
     where
         F: Future<Output = Result<T, RedisError>>,
     {
+        let mut timing = Timing::begin(self, name);
+        let mut told = |kind| {
+            timing.end(Some(kind));
+            Failure::new(kind)
+        };
         // From before the circuit is asked, so that no opening is missed.
         let opening = self.circuit.opening(side);
-        let pass = self.circuit.pass(side).ok_or(FailureKind::Open)?;
+        let pass = self.circuit.pass(side);
+        let pass = pass.ok_or(FailureKind::Open).map_err(&mut told)?;
         // Nothing is sent, so nothing is learned: the circuit belongs to the server, and other
         // connections to it may be well.
         if connection.is_down() {
-            return Err(FailureKind::Unreachable.into());
+            return Err(told(FailureKind::Unreachable));
         }
-        let slot = self.bounds.slot().ok_or(FailureKind::Overloaded)?;
+        let slot = self.bounds.slot();
+        let slot = slot.ok_or(FailureKind::Overloaded).map_err(&mut told)?;
         let result = tokio::select! {
             biased;
             result = timeout(budget, send()) => result,
@@ -277,12 +289,13 @@ impl Shared {
             // waits for this one may have begun after the circuit had opened.
             () = opening => {
                 tracing::debug!(operation = name, "call to Redis given up: the circuit opened");
-                return Err(FailureKind::TimedOut.into());
+                return Err(told(FailureKind::TimedOut));
             }
         };
         drop(slot);
         let failure = match result {
             Ok(Ok(answer)) => {
+                timing.end(None);
                 connection.answered();
                 self.circuit.record(pass, None);
                 return Ok(answer);
@@ -291,6 +304,7 @@ impl Shared {
             Err(_) => Failure::new(FailureKind::TimedOut),
         };
         let kind = failure.kind();
+        timing.end(Some(kind));
         tracing::debug!(
             operation = name,
             why = kind.as_str(),

@@ -17,6 +17,7 @@ mod failure;
 mod log;
 mod prober;
 mod server;
+mod timing;
 
 /// The client library, in the version that [`Database::run`] hands out.
 pub use fred;
@@ -29,3 +30,6 @@ pub use database::Database;
 pub use dedicated::Dedicated;
 pub use failure::{Failure, FailureKind};
 pub use log::{RedisLog, RedisLogBuilder};
+#[cfg(feature = "metrics")]
+#[doc(hidden)]
+pub use timing::reference as metrics_reference;

@@ -5,7 +5,7 @@ use std::{convert::Infallible, time::Duration};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
-use pitlane::{Cache, Caches, Clock, MetricsLayer, ResponseCacheLayer, Timestamp};
+use pitlane::{Cache, Caches, CachesBuilder, Clock, MetricsLayer, ResponseCacheLayer, Timestamp};
 use tower::{Layer, Service, ServiceExt, service_fn};
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
@@ -18,8 +18,12 @@ pub(crate) struct Bench {
 }
 
 pub(crate) fn bench() -> Bench {
+    bench_of(Caches::builder())
+}
+
+pub(crate) fn bench_of(builder: CachesBuilder) -> Bench {
     let clock = Clock::manual(Timestamp::from_millis(1_700_000_000_000));
-    let caches = Caches::builder().clock(clock.clone()).build().unwrap();
+    let caches = builder.clock(clock.clone()).build().unwrap();
     let cache = caches.get("default").unwrap();
     Bench {
         caches,
@@ -30,7 +34,8 @@ pub(crate) fn bench() -> Bench {
 
 pub(crate) type Asked = Request<Full<Bytes>>;
 
-/// Answers by the path: its query is the answer's Cache-Control, `/fail` an error status.
+/// Answers by the path: its query is the answer's Cache-Control, `/fail` an error status, `/tagged`
+/// a page that can be validated.
 pub(crate) async fn site(request: Asked) -> Result<Response<Full<Bytes>>, Infallible> {
     let said = request.uri().query().unwrap_or("max-age=60");
     let status = match request.uri().path() {
@@ -38,10 +43,17 @@ pub(crate) async fn site(request: Asked) -> Result<Response<Full<Bytes>>, Infall
         "/gone" => StatusCode::NOT_FOUND,
         _ => StatusCode::OK,
     };
-    let answer = Response::builder()
-        .status(status)
-        .header("cache-control", said);
-    Ok(answer.body(Full::from("a page")).unwrap())
+    let answer = Response::builder().header("cache-control", said);
+    if request.uri().path() != "/tagged" {
+        return Ok(answer.status(status).body(Full::from("a page")).unwrap());
+    }
+    let answer = answer.header("etag", "\"1\"");
+    Ok(if request.headers().contains_key("if-none-match") {
+        let answer = answer.status(StatusCode::NOT_MODIFIED);
+        answer.body(Full::default()).unwrap()
+    } else {
+        answer.body(Full::from("a page")).unwrap()
+    })
 }
 
 /// The site as a user would build it, with the first segment of the path as its route.
@@ -94,4 +106,20 @@ where
     let status = answer.status();
     answer.into_body().collect().await.unwrap();
     status
+}
+
+/// Waits for what must happen soon.
+#[track_caller]
+pub(crate) fn until(what: &str, met: impl Fn() -> bool) -> impl Future<Output = ()> {
+    let at = std::panic::Location::caller();
+    let wait = async move {
+        while !met() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    let what = what.to_owned();
+    async move {
+        let waited = tokio::time::timeout(10 * SECOND, wait).await;
+        assert!(waited.is_ok(), "not within 10 s: {what} (at {at})");
+    }
 }

@@ -6,9 +6,11 @@
 )]
 
 mod book;
+mod contract;
 mod drive;
 mod gauges;
 mod hostile;
 mod outcomes;
+mod passing;
 mod recorders;
 mod values;

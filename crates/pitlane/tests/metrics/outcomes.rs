@@ -1,10 +1,16 @@
 //! What a cache layer did, told to the layer around it, and counted.
 
-use http::Method;
+use std::{convert::Infallible, future::ready, sync::Arc, task::Poll};
+
+use bytes::Bytes;
+use http::{Method, Response};
+use http_body_util::Full;
+use pitlane::{MetricsLayer, ResponseCacheLayer};
+use tower::{Layer, service_fn};
 
 use crate::{
     book::Book,
-    drive::{SECOND, app, bench, get, request, send},
+    drive::{Asked, SECOND, app, bench, get, measured, request, send, site},
 };
 
 const SECONDS: &str = "http_server_request_duration_seconds";
@@ -97,4 +103,88 @@ async fn requests_and_looks_are_counted_with_their_reasons() {
     let durations = book.measured("pitlane_fill_seconds");
     let stored = &durations["pitlane_fill_seconds{cache=default,outcome=stored}"];
     assert_eq!((durations.len(), *stored), (2, 2));
+}
+
+/// Cache-Status can come from anybody, and so could any header.
+#[tokio::test]
+async fn an_outcome_is_what_the_layer_within_says_and_never_a_header() {
+    let book = Book::default();
+    let _reader = metrics::set_default_local_recorder(&book);
+    let liar = service_fn(|_: Asked| {
+        let answer = Response::builder().header("cache-status", "pitlane; hit");
+        ready(Ok::<_, Infallible>(
+            answer.body(Full::<Bytes>::default()).unwrap(),
+        ))
+    });
+    send(&measured().layer(liar), get("/page")).await;
+    let none = format!("{SECONDS}{{method=GET,route=page,status=200,outcome=none}}");
+    assert_eq!(book.measured(SECONDS), [(none, 1)].into());
+}
+
+#[tokio::test]
+async fn layers_around_one_another_and_stacked_caches_tell_of_the_outermost_cache_that_took_part() {
+    let book = Book::default();
+    let _reader = metrics::set_default_local_recorder(&book);
+    let (outer, inner) = (bench(), bench());
+    let cached = |bench: &crate::drive::Bench| ResponseCacheLayer::new(&bench.cache);
+    let stack = cached(&outer).layer(cached(&inner).layer(service_fn(site)));
+    let app = MetricsLayer::new().layer(measured().layer(stack));
+    let series = |route: &str, outcome: &str| {
+        format!("{SECONDS}{{method=GET,route={route},status=200,outcome={outcome}}}")
+    };
+    // A miss of the outer one is a miss, whatever the inner one has.
+    send(&cached(&inner).layer(service_fn(site)), get("/page")).await;
+    send(&app, get("/page")).await;
+    for route in ["page", "unmatched"] {
+        assert_eq!(book.samples(&series(route, "miss")).len(), 1, "{route}");
+    }
+    // What the outer one leaves alone, the inner one answers.
+    let bypassing = cached(&outer)
+        .enabled(false)
+        .layer(cached(&inner).layer(service_fn(site)));
+    send(&measured().layer(bypassing), get("/page")).await;
+    assert_eq!(book.samples(&series("page", "hit")).len(), 1);
+}
+
+#[tokio::test]
+async fn those_who_wait_for_one_computation_are_collapsed() {
+    let book = Book::default();
+    let _reader = metrics::set_default_local_recorder(&book);
+    let bench = bench();
+    let gate = Arc::new(tokio::sync::Semaphore::new(0));
+    let opened = Arc::clone(&gate);
+    let slow = service_fn(move |request: Asked| {
+        let gate = Arc::clone(&gate);
+        async move {
+            gate.acquire().await.unwrap().forget();
+            site(request).await
+        }
+    });
+    let app = measured().layer(ResponseCacheLayer::new(&bench.cache).layer(slow));
+    let requests = (0..5).map(|_| send(&app, get("/page")));
+    all_at_once(requests, || opened.add_permits(1)).await;
+    let measured = book.measured(SECONDS);
+    let of = |outcome: &str| {
+        measured[&format!("{SECONDS}{{method=GET,route=page,status=200,outcome={outcome}}}")]
+    };
+    assert_eq!((of("miss"), of("collapsed")), (1, 4));
+}
+
+/// Runs all on this thread, which has the recorder. Once each waits, `then` is done.
+async fn all_at_once<F: Future>(futures: impl Iterator<Item = F>, then: impl FnOnce()) {
+    let mut futures: Vec<_> = futures.map(Box::pin).collect();
+    let mut then = Some(then);
+    std::future::poll_fn(|cx| {
+        futures.retain_mut(|future| future.as_mut().poll(cx).is_pending());
+        if let Some(then) = then.take() {
+            assert_eq!(futures.len(), 5, "they all wait");
+            then();
+        }
+        if futures.is_empty() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
 }
