@@ -20,6 +20,8 @@
 pub mod breaker;
 mod cache;
 mod clock;
+#[cfg(feature = "data")]
+pub mod data;
 mod error;
 mod grpc;
 #[cfg(feature = "metrics")]

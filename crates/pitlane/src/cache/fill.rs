@@ -14,12 +14,15 @@ use super::{
 };
 use crate::stats::Filling;
 
+/// The family of values whose form is their caller's own business.
+const PLAIN: &[u8] = b"v";
+
 /// After this many flights that ended without something usable a caller computes alone.
-const MAX_ROUNDS: usize = 4;
+pub(crate) const MAX_ROUNDS: usize = 4;
 
 /// How long a caller waits for another's computation before it computes alone. Two computations
 /// that claim each other's keys would wait for ever.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What [`Cache::claim`] found.
 #[derive(Debug)]
@@ -78,7 +81,9 @@ impl Cache {
         if self.must_confirm() {
             return None;
         }
-        let found = self.peek_counted(&Wanted::of(self, key).place).ok()?;
+        let found = self
+            .peek_counted(&Wanted::of(self, PLAIN, key).place)
+            .ok()?;
         Some(found.take())
     }
 
@@ -86,7 +91,7 @@ impl Cache {
     ///
     /// The current [`Scope`] notes that it was used. Trouble with Redis is a miss.
     pub async fn read(&self, key: &Key) -> Option<Value> {
-        let place = Wanted::of(self, key).place;
+        let place = Wanted::of(self, PLAIN, key).place;
         let budget = self.budget();
         if self.confirm(budget.as_ref()).await
             && let Ok(found) = self.peek_counted(&place)
@@ -108,7 +113,7 @@ impl Cache {
     ///
     /// Needs a tokio runtime with its timer enabled.
     pub async fn claim(&self, key: &Key) -> Claim {
-        match self.claim_wanted(Wanted::of(self, key)).await {
+        match self.claim_wanted(Wanted::of(self, PLAIN, key)).await {
             Claimed::Hit(found) => {
                 self.stats().count_lookup(found.look());
                 Claim::Hit(found.take())
@@ -122,7 +127,7 @@ impl Cache {
     }
 
     /// Looks into memory on behalf of a caller, which counts.
-    fn peek_counted(&self, place: &Place) -> Result<Found, Reason> {
+    pub(crate) fn peek_counted(&self, place: &Place) -> Result<Found, Reason> {
         let found = self.peek(place);
         let look = found.as_ref().map_or_else(|why| *why, Found::look);
         self.stats().count_lookup(look);
@@ -181,7 +186,7 @@ impl Cache {
 
     /// Looks once more, because the flight before may have landed just now, and then lets the
     /// caller compute.
-    async fn lead(
+    pub(crate) async fn lead(
         &self,
         wanted: Wanted,
         lead: Option<Lead>,
@@ -235,6 +240,47 @@ impl Cache {
             began,
             why,
             filling: None,
+        }
+    }
+
+    /// Begins a computation that no other one shows: one in the background.
+    #[cfg(feature = "data")]
+    pub(crate) fn begin_apart(&self, wanted: Wanted, lead: Lead, budget: Option<Budget>) -> Fill {
+        let fill = self.begin(wanted, Some(lead), budget, Reason::Expired);
+        Fill::apart(fill)
+    }
+
+    /// The value that memory holds for a place, and its entry, usable or not.
+    #[cfg(feature = "data")]
+    pub(crate) fn peek_value(&self, place: &Place) -> Option<(Arc<Entry>, Bytes)> {
+        match self.tier().get(place.digest)? {
+            Slot::Entry(entry) if *entry.key == *place.key => match &entry.payload {
+                Payload::Value(bytes) => {
+                    let bytes = bytes.clone();
+                    Some((entry, bytes))
+                }
+                Payload::Response(_) => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// What somebody else's computation landed with, if it may be used now.
+    #[cfg(feature = "data")]
+    pub(crate) fn usable_value(
+        &self,
+        place: &Place,
+        entry: Arc<Entry>,
+        tier: Tier,
+    ) -> Option<Found> {
+        self.usable(place, Slot::Entry(entry), tier).ok()
+    }
+
+    /// Takes a value out that nobody can read, here and in Redis.
+    #[cfg(feature = "data")]
+    pub(crate) fn withdraw_value(&self, place: &Place, entry: &Arc<Entry>) {
+        if self.tier().withdraw(place.digest, entry) {
+            self.withdraw(place);
         }
     }
 
@@ -374,9 +420,10 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
-    fn of(cache: &Cache, key: &Key) -> Self {
+    /// `family` keeps values of different forms apart under one key.
+    pub(crate) fn of(cache: &Cache, family: &[u8], key: &Key) -> Self {
         let log = &cache.shared().log;
-        let bytes = [&cache.key_prefix()[..], b"v", key.as_str().as_bytes()].concat();
+        let bytes = [&cache.key_prefix()[..], family, key.as_str().as_bytes()].concat();
         let ancestors = key
             .ancestors()
             .map(|path| log.tag_id(TagKind::Subtree, path));
@@ -480,6 +527,33 @@ impl Fill {
             bytes,
             stale: gathered.stale,
             tier: None,
+        }
+    }
+
+    /// The scope that the computation runs in.
+    #[cfg(feature = "data")]
+    pub(crate) fn scope(&self) -> Scope {
+        self.scope.clone()
+    }
+
+    /// The same, with nothing around it.
+    #[cfg(feature = "data")]
+    fn apart(mut self) -> Self {
+        self.outer = Scope::default();
+        self
+    }
+
+    /// Notes that this was computed together with `other`, and is made of the same.
+    #[cfg(feature = "data")]
+    pub(crate) fn share(&self, other: &Self) {
+        self.dependencies.absorb(&other.dependencies.gathered());
+    }
+
+    /// Tells everybody who waits what went wrong.
+    #[cfg(feature = "data")]
+    pub(crate) fn fail(mut self, error: Arc<dyn std::any::Any + Send + Sync>) {
+        if let Some(lead) = self.lead.take() {
+            lead.land(Flown::Error(error));
         }
     }
 

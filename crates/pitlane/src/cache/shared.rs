@@ -41,6 +41,9 @@ pub(crate) enum Flown {
     Entry(Arc<Entry>),
     /// The computation failed: who may serve something stale does.
     Failed,
+    /// The computation of a value failed, and this is how.
+    #[cfg(feature = "data")]
+    Error(Arc<dyn std::any::Any + Send + Sync>),
 }
 
 pub(crate) type Lead = Leader<Flown, Basis>;

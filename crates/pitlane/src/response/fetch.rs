@@ -91,6 +91,8 @@ where
                     None => break,
                 }
             }
+            #[cfg(feature = "data")]
+            Followed::Landed(Flown::Error(_)) => break,
             // It was validated for somebody else.
             Followed::Landed(Flown::Entry(entry)) if is_never_fresh(&entry.freshness) => break,
             Followed::Landed(Flown::Entry(entry)) => match call.judge_landed(&entry) {

@@ -14,6 +14,8 @@ mod body_keys;
 mod breaker;
 mod collapse;
 mod conditionals;
+#[cfg(feature = "data")]
+mod data;
 mod drive;
 #[cfg(feature = "encodings")]
 mod encodings;

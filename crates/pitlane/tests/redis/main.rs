@@ -3,6 +3,8 @@
 mod acl;
 mod clears;
 mod coherence;
+#[cfg(feature = "data")]
+mod data;
 mod faults;
 mod nodes;
 mod pages;

@@ -1,0 +1,377 @@
+use std::{any::Any, pin::pin, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use pitlane_core::{Basis, Followed, Follower, Joined, Key, Reason};
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::{task::JoinHandle, time::timeout};
+use tracing::Instrument;
+
+use super::{Codec, Data, DataError};
+use crate::cache::{
+    Budget, Claimed, Entry, Fill, Flown, Lead, MAX_ROUNDS, PATIENCE, Scope, Tier, Usable, Wanted,
+};
+
+/// Something stale that may be handed out instead of what can't be had at once.
+struct Spare<T> {
+    entry: Arc<Entry>,
+    value: T,
+}
+
+/// What memory holds.
+enum Look<T> {
+    Fresh(T),
+    /// Handed out while a new value is computed.
+    WhileRevalidate(T),
+    /// Handed out when there is no new value to be had.
+    IfError(Spare<T>),
+    Nothing(Reason),
+}
+
+impl<T> Look<T> {
+    const fn reason(&self) -> Reason {
+        match self {
+            Self::Fresh(_) => Reason::Fresh,
+            Self::WhileRevalidate(_) => Reason::StaleWhileRevalidate,
+            Self::IfError(_) => Reason::Expired,
+            Self::Nothing(reason) => *reason,
+        }
+    }
+}
+
+impl<T, C> Data<T, C>
+where
+    T: Serialize + DeserializeOwned + Send + 'static,
+    C: Codec,
+{
+    /// The value under `key`, or what `compute` makes of it.
+    ///
+    /// Of all who ask at once, in this process, one computes; the others wait for the same value,
+    /// or for the same error. The computation runs in a task of its own: it goes on when its caller is
+    /// dropped. It runs in a [`Scope`](crate::Scope): the value carries the tags of everything that
+    /// it takes from caches. A value that was invalidated while it was computed reaches those who
+    /// asked before, and nobody else. Trouble with Redis is a miss.
+    ///
+    /// Needs a tokio runtime with its timer.
+    ///
+    /// # Errors
+    ///
+    /// The computation's own error, which is never cached; that it took longer than its
+    /// [`hard_timeout`](Self::hard_timeout), or panicked. Where something stale may stand in, it does.
+    pub async fn get_or_compute<E, F, Fut>(&self, key: &Key, compute: F) -> Result<T, DataError<E>>
+    where
+        E: Send + Sync + 'static,
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        let wanted = self.wanted(key);
+        let cache = &self.cache;
+        let budget = cache.budget();
+        let mut spare = None;
+        let mut why = Reason::UriMiss;
+        for _ in 0..MAX_ROUNDS {
+            if cache.confirm(budget.as_ref()).await {
+                let look = self.look(&wanted);
+                cache.stats().count_lookup(look.reason());
+                match look {
+                    Look::Fresh(value) => return Ok(value),
+                    Look::WhileRevalidate(value) => {
+                        self.refresh(wanted, budget, compute);
+                        return Ok(value);
+                    }
+                    Look::IfError(stale) => {
+                        spare = Some(stale);
+                        why = Reason::Expired;
+                    }
+                    Look::Nothing(reason) => why = reason,
+                }
+            }
+            let follower = match self.join(&wanted) {
+                Joined::Lead(lead) => return self.lead(wanted, lead, why, compute, spare).await,
+                Joined::Follow(follower) => follower,
+            };
+            match self.follow(follower, spare.is_some()).await {
+                Waited::Landed(Flown::Entry(entry)) => {
+                    if let Some(value) = self.landed(&wanted, entry) {
+                        return Ok(value);
+                    }
+                }
+                Waited::Landed(Flown::Error(error)) => {
+                    let Ok(error) = error.downcast::<DataError<E>>() else {
+                        break;
+                    };
+                    return self.instead(spare).ok_or_else(|| DataError::clone(&error));
+                }
+                Waited::Lead(lead) => return self.lead(wanted, lead, why, compute, spare).await,
+                Waited::Slow if spare.is_some() => {
+                    if let Some(value) = self.instead(spare.take()) {
+                        return Ok(value);
+                    }
+                    break;
+                }
+                Waited::TimedOut => {
+                    return self.instead(spare).ok_or_else(DataError::timed_out);
+                }
+                Waited::Landed(Flown::Failed) | Waited::Slow | Waited::Alone => break,
+            }
+        }
+        let fill = cache.begin(wanted, None, budget, why);
+        self.own(self.start(fill, compute), spare).await
+    }
+
+    /// Looks once more, in Redis too, and then computes for everybody who waits.
+    async fn lead<E, F, Fut>(
+        &self,
+        wanted: Wanted,
+        lead: Lead,
+        why: Reason,
+        compute: F,
+        spare: Option<Spare<T>>,
+    ) -> Result<T, DataError<E>>
+    where
+        E: Send + Sync + 'static,
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        let cache = &self.cache;
+        let budget = cache.budget();
+        let claimed = cache.lead(wanted.clone(), Some(lead), budget.clone(), why);
+        let fill = match claimed.await {
+            Claimed::Fill(fill) => fill,
+            Claimed::Hit(found) => match C::decode(&found.bytes) {
+                Ok(value) => {
+                    let _ = found.take();
+                    return Ok(value);
+                }
+                Err(_) => cache.begin(wanted, None, budget, why),
+            },
+        };
+        self.own(self.start(fill, compute), spare).await
+    }
+
+    pub(super) fn join(&self, wanted: &Wanted) -> Joined<Flown, Basis> {
+        let shared = self.cache.shared();
+        let current = |basis: &Basis| shared.is_current(basis, &wanted.tags);
+        let basis = self.cache.basis();
+        shared.flights.join(wanted.place.digest, basis, current)
+    }
+
+    fn look(&self, wanted: &Wanted) -> Look<T> {
+        let Some((entry, bytes)) = self.cache.peek_value(&wanted.place) else {
+            return Look::Nothing(Reason::UriMiss);
+        };
+        let shared = self.cache.shared();
+        let usable = entry.judge(&shared.log, shared.clock.now());
+        if let Usable::No(reason)
+        | Usable::Stale {
+            on_error: false,
+            reason,
+            ..
+        } = usable
+        {
+            return Look::Nothing(reason);
+        }
+        let Ok(value) = C::decode(&bytes) else {
+            // It is of no use to anybody who knows its type by this version.
+            self.cache.withdraw_value(&wanted.place, &entry);
+            return Look::Nothing(Reason::UriMiss);
+        };
+        match usable {
+            Usable::Fresh { .. } => {
+                Scope::current().depend(&entry.meta, true);
+                Look::Fresh(value)
+            }
+            Usable::WhileRevalidate { .. } => {
+                Scope::current().depend(&entry.meta, false);
+                Look::WhileRevalidate(value)
+            }
+            _ => Look::IfError(Spare { entry, value }),
+        }
+    }
+
+    /// What a flight landed with, judged at this moment.
+    pub(super) fn landed(&self, wanted: &Wanted, entry: Arc<Entry>) -> Option<T> {
+        if self.cache.must_confirm() {
+            return None;
+        }
+        let found = self
+            .cache
+            .usable_value(&wanted.place, entry, Tier::Memory)?;
+        let value = C::decode(&found.bytes).ok()?;
+        let _ = found.take();
+        Some(value)
+    }
+
+    /// What is stale, if it may still be handed out: while somebody waited, it may have been
+    /// invalidated.
+    fn instead(&self, spare: Option<Spare<T>>) -> Option<T> {
+        let Spare { entry, value } = spare?;
+        let shared = self.cache.shared();
+        match entry.judge(&shared.log, shared.clock.now()) {
+            Usable::Fresh { .. }
+            | Usable::WhileRevalidate { .. }
+            | Usable::Stale { on_error: true, .. } => {
+                Scope::current().depend(&entry.meta, false);
+                Some(value)
+            }
+            _ => None,
+        }
+    }
+
+    /// Computes anew in the background, unless somebody does already.
+    fn refresh<E, F, Fut>(&self, wanted: Wanted, budget: Option<Budget>, compute: F)
+    where
+        E: Send + Sync + 'static,
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        let Joined::Lead(lead) = self.join(&wanted) else {
+            return;
+        };
+        // What a request around this one shows is settled already.
+        let fill = self.cache.begin_apart(wanted, lead, budget);
+        let this = self.clone();
+        let spawned = self.cache.shared().spawn(async move {
+            drop(this.supervise(fill, compute).await);
+        });
+        if !spawned {
+            tracing::debug!("too many refreshes run already");
+        }
+    }
+
+    /// Waits for a computation of one's own, or for as long as something stale lets nobody wait.
+    async fn own<E>(
+        &self,
+        mut work: JoinHandle<Result<T, DataError<E>>>,
+        spare: Option<Spare<T>>,
+    ) -> Result<T, DataError<E>> {
+        let soft = self.soft_timeout.filter(|_| spare.is_some());
+        let result = match soft {
+            Some(limit) => match timeout(limit, &mut work).await {
+                Ok(result) => result,
+                Err(_) => match self.instead(spare) {
+                    Some(value) => return Ok(value),
+                    None => return flatten(work.await),
+                },
+            },
+            None => work.await,
+        };
+        match flatten(result) {
+            Ok(value) => Ok(value),
+            Err(error) => self.instead(spare).ok_or(error),
+        }
+    }
+
+    async fn follow(&self, follower: Follower<Flown, Basis>, spare: bool) -> Waited {
+        let soft = self.soft_timeout.filter(|_| spare);
+        let (limit, late) = nearest(soft, self.hard_timeout);
+        match timeout(limit, follower).await {
+            Ok(Followed::Lead(lead)) => Waited::Lead(lead),
+            Ok(Followed::Landed(flown)) => Waited::Landed(flown),
+            Ok(Followed::Released) => Waited::Alone,
+            Err(_) => late,
+        }
+    }
+
+    fn start<E, F, Fut>(&self, fill: Fill, compute: F) -> JoinHandle<Result<T, DataError<E>>>
+    where
+        E: Send + Sync + 'static,
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        let this = self.clone();
+        tokio::spawn(async move { this.supervise(fill, compute).await })
+    }
+
+    /// Runs a computation, and tells everybody who waits how it ended.
+    async fn supervise<E, F, Fut>(&self, fill: Fill, compute: F) -> Result<T, DataError<E>>
+    where
+        E: Send + Sync + 'static,
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        let error = match run_alone(fill.scope(), self.hard_timeout, compute).await {
+            Ok(value) => {
+                match C::encode(&value) {
+                    Ok(bytes) => {
+                        let freshness = self.freshness(&value);
+                        drop(fill.store_exact(Bytes::from(bytes), freshness, self.tags_of()));
+                    }
+                    Err(error) => {
+                        error.tell();
+                        fill.release();
+                    }
+                }
+                return Ok(value);
+            }
+            Err(error) => error,
+        };
+        let shared: Arc<dyn Any + Send + Sync> = Arc::new(error.clone());
+        fill.fail(shared);
+        Err(error)
+    }
+}
+
+/// How waiting for somebody else's computation ended.
+enum Waited {
+    Landed(Flown),
+    Lead(Lead),
+    /// Something stale is better than waiting on.
+    Slow,
+    TimedOut,
+    /// There is nothing to wait for any more.
+    Alone,
+}
+
+/// The first of the limits, and what it means to reach it.
+fn nearest(soft: Option<Duration>, hard: Option<Duration>) -> (Duration, Waited) {
+    let mut nearest = (PATIENCE, Waited::Alone);
+    if let Some(hard) = hard.filter(|hard| *hard <= nearest.0) {
+        nearest = (hard, Waited::TimedOut);
+    }
+    if let Some(soft) = soft.filter(|soft| *soft <= nearest.0) {
+        nearest = (soft, Waited::Slow);
+    }
+    nearest
+}
+
+/// Runs a computation in a task of its own and in its scope, so that a panic ends nothing else, and
+/// no longer than `limit`.
+pub(super) async fn run_alone<T, E, F, Fut>(
+    scope: Scope,
+    limit: Option<Duration>,
+    compute: F,
+) -> Result<T, DataError<E>>
+where
+    T: Send + 'static,
+    E: Send + Sync + 'static,
+    F: FnOnce() -> Fut + Send + 'static,
+    Fut: Future<Output = Result<T, E>> + Send + 'static,
+{
+    let work = scope.run(async move { compute().await }).in_current_span();
+    let mut work = AbortOnDrop(tokio::spawn(work));
+    let work = pin!(&mut work.0);
+    let ended = match limit {
+        Some(limit) => timeout(limit, work)
+            .await
+            .map_err(|_| DataError::timed_out())?,
+        None => work.await,
+    };
+    match ended {
+        Ok(result) => result.map_err(DataError::computation),
+        Err(_) => Err(DataError::panicked()),
+    }
+}
+
+struct AbortOnDrop<T>(JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn flatten<T, E>(
+    ended: Result<Result<T, DataError<E>>, tokio::task::JoinError>,
+) -> Result<T, DataError<E>> {
+    ended.unwrap_or_else(|_| Err(DataError::panicked()))
+}

@@ -1,0 +1,271 @@
+//! Data behind the handlers: typed values that are computed once and shared.
+
+mod codec;
+mod compute;
+mod error;
+mod many;
+
+use std::{any::type_name, fmt, marker::PhantomData, sync::Arc, time::Duration};
+
+use pitlane_core::{Key, Tag};
+use pitlane_policy::Freshness;
+use serde::{Serialize, de::DeserializeOwned};
+
+pub use codec::{Codec, CodecError, Json, Postcard};
+pub use error::{DataError, DataErrorKind};
+
+use crate::cache::{Cache, Wanted};
+
+/// A lifetime for what neither the call nor the cache's configuration says one for.
+const TTL: Duration = Duration::from_secs(300);
+
+type LifetimeOf<T> = Arc<dyn Fn(&T) -> Option<Duration> + Send + Sync>;
+
+/// How values of one type are cached: for how long, under which tags, in which form. Made by
+/// [`Cache::data`].
+///
+/// # Example
+///
+/// ```
+/// use std::time::Duration;
+/// use pitlane::Key;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let caches = pitlane::Caches::builder().cache("query").build()?;
+/// # async fn load_members(_: u64) -> Result<Vec<String>, std::io::Error> { Ok(vec!["Ada".into()]) }
+/// let members = caches.get("query")?.data().ttl(Duration::from_secs(600)).version(1);
+/// let key = Key::new("club").child(42).child("members");
+///
+/// // 1,000 callers at once are one computation.
+/// let ada = members.get_or_compute(&key, async || load_members(42).await).await?;
+/// assert_eq!(ada, ["Ada"]);
+/// # Ok(())
+/// # }
+/// ```
+#[must_use]
+pub struct Data<T, C = Postcard> {
+    cache: Cache,
+    ttl: Option<Duration>,
+    stale_while_revalidate: Option<Duration>,
+    stale_if_error: Option<Duration>,
+    soft_timeout: Option<Duration>,
+    hard_timeout: Option<Duration>,
+    lifetime_of: Option<LifetimeOf<T>>,
+    tags: Vec<Tag>,
+    user: Option<String>,
+    version: u32,
+    codec: PhantomData<fn() -> C>,
+}
+
+impl Cache {
+    /// Typed values in this cache, with the cache's own lifetimes unless more is said.
+    pub fn data<T>(&self) -> Data<T> {
+        Data {
+            cache: self.clone(),
+            ttl: None,
+            stale_while_revalidate: None,
+            stale_if_error: None,
+            soft_timeout: None,
+            hard_timeout: None,
+            lifetime_of: None,
+            tags: Vec::new(),
+            user: None,
+            version: 0,
+            codec: PhantomData,
+        }
+    }
+
+    /// The value under `key`, or what `compute` makes of it: [`Data::get_or_compute`] without
+    /// options.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn get_or_compute<T, E, F, Fut>(
+        &self,
+        key: &Key,
+        compute: F,
+    ) -> Result<T, DataError<E>>
+    where
+        T: Serialize + DeserializeOwned + Send + 'static,
+        E: Send + Sync + 'static,
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        self.data().get_or_compute(key, compute).await
+    }
+}
+
+impl<T, C> Data<T, C> {
+    /// How long a value is fresh; the cache's own unless said, and 5 minutes without either.
+    pub const fn ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = Some(ttl);
+        self
+    }
+
+    /// How long past its lifetime a value is handed out while a new one is computed in the
+    /// background; the cache's own unless said.
+    pub const fn stale_while_revalidate(mut self, window: Duration) -> Self {
+        self.stale_while_revalidate = Some(window);
+        self
+    }
+
+    /// How long past its lifetime a value may stand in for a computation that fails or is slow;
+    /// the cache's own unless said.
+    pub const fn stale_if_error(mut self, window: Duration) -> Self {
+        self.stale_if_error = Some(window);
+        self
+    }
+
+    /// How long a caller waits where something stale could stand in: then it gets that, and the
+    /// computation goes on in the background.
+    pub const fn soft_timeout(mut self, timeout: Duration) -> Self {
+        self.soft_timeout = Some(timeout);
+        self
+    }
+
+    /// How long a computation may take at all: then it is dropped, and everybody who waits gets
+    /// what is stale, or an error.
+    pub const fn hard_timeout(mut self, timeout: Duration) -> Self {
+        self.hard_timeout = Some(timeout);
+        self
+    }
+
+    /// A lifetime of its own for values of a certain kind: for `None`, say, which is soon
+    /// something.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// # let caches = pitlane::Caches::builder().build()?;
+    /// # let cache = caches.get("default")?;
+    /// let found = cache.data::<Option<String>>().negative(Option::is_none, Duration::from_secs(30));
+    /// # let _ = found;
+    /// # Ok::<(), pitlane::Error>(())
+    /// ```
+    ///
+    /// Errors are never cached. A failure that is to be remembered is a value: compute a
+    /// `Result<T, NotFound>` and name `Result::is_err` here.
+    pub fn negative(
+        mut self,
+        is_negative: impl Fn(&T) -> bool + Send + Sync + 'static,
+        ttl: Duration,
+    ) -> Self {
+        self.lifetime_of = Some(Arc::new(move |value| is_negative(value).then_some(ttl)));
+        self
+    }
+
+    /// Tags of every value, beside the key and its ancestors.
+    pub fn tags<N: Into<Tag>>(mut self, tags: impl IntoIterator<Item = N>) -> Self {
+        self.tags.extend(tags.into_iter().map(Into::into));
+        self
+    }
+
+    /// One user's own values: under `user:{id}:` and the key, tagged `user:{id}`.
+    pub fn user(mut self, id: impl fmt::Display) -> Self {
+        self.user = Some(id.to_string());
+        self
+    }
+
+    /// The version of the type. Values of another version are not found, so that old and new code
+    /// live side by side: count it up when the type's fields change.
+    pub const fn version(mut self, version: u32) -> Self {
+        self.version = version;
+        self
+    }
+
+    /// The form that values are stored in: [`Postcard`] unless said.
+    pub fn codec<D: Codec>(self, _: D) -> Data<T, D> {
+        Data {
+            cache: self.cache,
+            ttl: self.ttl,
+            stale_while_revalidate: self.stale_while_revalidate,
+            stale_if_error: self.stale_if_error,
+            soft_timeout: self.soft_timeout,
+            hard_timeout: self.hard_timeout,
+            lifetime_of: self.lifetime_of,
+            tags: self.tags,
+            user: self.user,
+            version: self.version,
+            codec: PhantomData,
+        }
+    }
+}
+
+impl<T, C: Codec> Data<T, C> {
+    /// Where the value under `key` is.
+    fn wanted(&self, key: &Key) -> Wanted {
+        let form = fingerprint(&[C::NAME, type_name::<T>()]);
+        let mut family = [b'c', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        let (head, tail) = family.split_at_mut(9);
+        for (to, from) in head.iter_mut().skip(1).zip(form.to_be_bytes()) {
+            *to = from;
+        }
+        tail.copy_from_slice(&self.version.to_be_bytes());
+        match &self.user {
+            Some(id) => Wanted::of(&self.cache, &family, &under_user(id, key)),
+            None => Wanted::of(&self.cache, &family, key),
+        }
+    }
+
+    fn tags_of(&self) -> impl Iterator<Item = Tag> {
+        let user = self.user.as_ref().map(|id| Tag::new(format!("user:{id}")));
+        self.tags.iter().cloned().chain(user)
+    }
+
+    fn freshness(&self, value: &T) -> Freshness {
+        let own = self.cache.settings();
+        let negative = self.lifetime_of.as_ref().and_then(|of| of(value));
+        let ttl = negative.or(self.ttl).or(own.ttl).unwrap_or(TTL);
+        let while_revalidate = self.stale_while_revalidate.or(own.stale_while_revalidate);
+        let if_error = self.stale_if_error.or(own.stale_if_error);
+        Freshness::new(ttl)
+            .with_stale_while_revalidate(while_revalidate.unwrap_or_default())
+            .with_stale_if_error(if_error.unwrap_or_default())
+    }
+}
+
+/// `user:{id}:` and the key. What a key's text holds was encoded when it was made.
+fn under_user(id: &str, key: &Key) -> Key {
+    let user = Key::new("user").child(id);
+    let text = format!("{user}:{key}");
+    text.parse().unwrap_or_else(|_| user.child(key))
+}
+
+/// Tells types and forms apart, the same on every node (FNV-1a; a collision is found when the value
+/// is read, or is a value of the same shape).
+fn fingerprint(parts: &[&str]) -> u64 {
+    let bytes = parts.iter().flat_map(|part| part.bytes().chain([0]));
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+impl<T, C> Clone for Data<T, C> {
+    fn clone(&self) -> Self {
+        Self {
+            cache: self.cache.clone(),
+            ttl: self.ttl,
+            stale_while_revalidate: self.stale_while_revalidate,
+            stale_if_error: self.stale_if_error,
+            soft_timeout: self.soft_timeout,
+            hard_timeout: self.hard_timeout,
+            lifetime_of: self.lifetime_of.clone(),
+            tags: self.tags.clone(),
+            user: self.user.clone(),
+            version: self.version,
+            codec: PhantomData,
+        }
+    }
+}
+
+impl<T, C> fmt::Debug for Data<T, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Data")
+            .field("cache", &self.cache.name())
+            .field("type", &type_name::<T>())
+            .field("version", &self.version)
+            .field("tags", &self.tags)
+            .finish_non_exhaustive()
+    }
+}
