@@ -83,6 +83,9 @@ pub(crate) fn admit(
     let who = identify(settings, parts, scan)?;
     let beside = Beside {
         trial: settings.dry_run,
+        said: settings
+            .effective(parts)
+            .and_then(|effective| effective.said.as_deref()),
         content: content.map(|digest| (&parts.method, digest)),
         host,
         version: parts.version,

@@ -206,7 +206,9 @@ pub(crate) fn begin(settings: &Settings, entry: &Arc<Entry>, accept: &HeaderMap)
         return;
     };
     let state = &stored.forms().state;
-    if state.load(Ordering::Relaxed) != UNKNOWN {
+    // Where memory keeps no entries, forms have nowhere to be.
+    let kept = settings.cache.tier().holds_entries();
+    if state.load(Ordering::Relaxed) != UNKNOWN || !kept {
         return;
     }
     if !is_eligible(stored.headers()) {

@@ -218,6 +218,8 @@ fn write_origin(out: &mut KeyBytes, uri: &Uri, host: Host<'_>) -> Option<Option<
 pub(crate) struct Beside<'a> {
     /// A layer only tries out what it would do: what it stores is nobody's.
     pub(crate) trial: bool,
+    /// Which site the URI itself named, where something else counts.
+    pub(crate) said: Option<&'a str>,
     /// The digest of a body that says what is asked, and the method that it came with.
     pub(crate) content: Option<(&'a Method, &'a [u8; 32])>,
     pub(crate) host: Host<'a>,
@@ -272,7 +274,12 @@ pub(crate) fn write_key(
     beside: Beside<'_>,
 ) -> Result<(), Reason> {
     key.extend_from_slice(&prefix);
-    let family = if beside.content.is_some() { b'q' } else { b'r' };
+    let family = match (beside.content, beside.said) {
+        (None, None) => b'r',
+        (None, Some(_)) => b'R',
+        (Some(_), None) => b'q',
+        (Some(_), Some(_)) => b'Q',
+    };
     key.push(family | u8::from(beside.trial) << 7);
     // A request without a host is an error from HTTP/1.1 on, and none before.
     key.push(u8::from(beside.version < Version::HTTP_11));
@@ -292,6 +299,9 @@ pub(crate) fn write_key(
     }
     for name in beside.headers {
         push_header(key, name.as_str(), fields.get_all(name));
+    }
+    if let Some(said) = beside.said {
+        push(key, said.as_bytes());
     }
     if let Some((method, digest)) = beside.content {
         write_content(key, method, digest, fields);
@@ -439,6 +449,7 @@ mod tests {
         let host = Host::of(&parts.headers);
         let beside = Beside {
             trial: false,
+            said: None,
             content: None,
             host,
             version: parts.version,

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Method, Request, Response, request::Parts};
+use http::{HeaderValue, Method, Request, Response, header, request::Parts};
 use http_body::Body;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -144,6 +144,10 @@ async fn take_in<Q: Body<Data = Bytes>>(
             if posts.is_none_or(|asks| asks(&parts, &bytes)) {
                 let digest = blake3::hash(&bytes).into();
                 parts.extensions.insert(Content::Digest(digest));
+                // How it was sent is no part of what is asked, and must not be seen either.
+                parts.headers.remove(header::TRANSFER_ENCODING);
+                let length = HeaderValue::from(bytes.len());
+                parts.headers.insert(header::CONTENT_LENGTH, length);
             }
             ReplayBody::whole(bytes)
         }

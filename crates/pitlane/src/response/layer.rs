@@ -433,11 +433,22 @@ impl<Form> CacheLayer<Form> {
 impl Settings {
     /// The URI that the client asked for, as far as it counts.
     pub(crate) fn uri_of<'a>(&self, parts: &'a Parts) -> &'a http::Uri {
-        if !self.shape.is_plain()
-            && let Some(Effective(uri)) = parts.extensions.get()
-        {
-            return uri;
+        match self.effective(parts) {
+            Some(effective) => &effective.uri,
+            None => self.given_uri(parts),
         }
+    }
+
+    /// What this layer has made of a request's URI, if it has looked at it already.
+    pub(crate) fn effective<'a>(&self, parts: &'a Parts) -> Option<&'a Effective> {
+        if self.shape.is_plain() {
+            return None;
+        }
+        parts.extensions.get()
+    }
+
+    /// The URI that the client asked for, all of it.
+    pub(crate) fn given_uri<'a>(&self, parts: &'a Parts) -> &'a http::Uri {
         let original = self
             .original_uri
             .as_ref()

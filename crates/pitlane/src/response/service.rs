@@ -75,7 +75,7 @@ where
 impl<S: Clone> ResponseCache<S> {
     // On its way in and out the request and the future would be copied once more.
     #[inline(always)]
-    fn answer<Q, R>(&self, parts: Parts, body: Q) -> ResponseFuture<S, Q, R>
+    fn answer<Q, R>(&self, mut parts: Parts, body: Q) -> ResponseFuture<S, Q, R>
     where
         S: Service<Request<Q>, Response = Response<R>> + Send + 'static,
         S::Future: Send + 'static,
@@ -85,6 +85,7 @@ impl<S: Clone> ResponseCache<S> {
         R::Error: Send,
     {
         if !self.settings.enabled {
+            parts.extensions.remove::<Content>();
             return self.bypass(Reason::Disabled, parts, body);
         }
         if !matches!(parts.method, Method::GET | Method::HEAD) {
@@ -169,7 +170,11 @@ impl<S: Clone> ResponseCache<S> {
         }
         let tells_key = settings.cache_status && settings.cache_status_key;
         let key = tells_key
-            .then(|| key_parameter(settings.uri_of(&parts), Host::of(&parts.headers)))
+            .then(|| {
+                let shaped = settings.shapes().then(|| settings.shaped(&parts));
+                let seen = shaped.as_ref().unwrap_or(&parts);
+                key_parameter(settings.uri_of(seen), Host::of(&seen.headers))
+            })
             .flatten();
         let answer = self.answer(parts, body);
         ResponseFuture::boxed(async move {
@@ -644,7 +649,8 @@ impl Settings {
     }
 
     fn shaped(&self, parts: &Parts) -> Parts {
-        self.shape.give(parts, self.uri_of(parts))
+        // Not what a layer outside has made of it: something in between may have changed it.
+        self.shape.give(parts, self.given_uri(parts))
     }
 
     /// What an unsafe request will owe.

@@ -27,7 +27,11 @@ pub(crate) struct Shape {
 
 /// The URI that a request is for, after its shape was given to it.
 #[derive(Clone, Debug)]
-pub(crate) struct Effective(pub(crate) Uri);
+pub(crate) struct Effective {
+    pub(crate) uri: Uri,
+    /// Which site the URI itself named, where a proxy's word counts instead: the handler may see it.
+    pub(crate) said: Option<Box<str>>,
+}
 
 impl Shape {
     pub(crate) const fn is_plain(&self) -> bool {
@@ -39,17 +43,25 @@ impl Shape {
     pub(crate) fn give(&self, parts: &Parts, asked: &Uri) -> Parts {
         let mut shaped = parts.clone();
         let mut effective = self.filtered(asked);
+        let mut said = None;
         shaped.uri = self.filtered(&parts.uri);
         if let Some(trust) = &self.trust {
             if trust(parts) {
-                effective = believe(effective, &mut shaped.headers);
+                let believed = believe(effective.clone(), &mut shaped.headers);
+                if believed != effective && effective.authority().is_some() {
+                    said = Some(effective.to_string().into());
+                }
+                effective = believed;
             } else {
                 for name in FORWARDED {
                     shaped.headers.remove(name);
                 }
             }
         }
-        shaped.extensions.insert(Effective(effective));
+        shaped.extensions.insert(Effective {
+            uri: effective,
+            said,
+        });
         shaped
     }
 
@@ -215,7 +227,7 @@ mod tests {
             ..Shape::default()
         };
         let shaped = shape.give(&parts, &parts.uri);
-        let Effective(uri) = shaped.extensions.get().unwrap();
+        let Effective { uri, .. } = shaped.extensions.get().unwrap();
         assert_eq!(uri.to_string(), effective, "{headers:?}");
         let left: Vec<String> = shaped
             .headers

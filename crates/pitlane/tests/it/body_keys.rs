@@ -373,3 +373,32 @@ async fn a_layer_further_in_does_not_take_a_post_for_a_question() {
     let members: Vec<_> = first.headers.get_all("cache-status").iter().collect();
     assert_eq!(members[0], "pitlane; fwd=method; detail=method");
 }
+
+#[tokio::test]
+async fn how_a_body_was_sent_is_not_seen() {
+    let bench = bench();
+    let inner = tower::service_fn(|request: Request<ReplayBody<Full<Bytes>>>| async move {
+        let seen = format!("{:?}", request.headers());
+        let answer = Response::builder().header("cache-control", "max-age=60");
+        Ok::<_, Infallible>(answer.body(Full::new(Bytes::from(seen))).unwrap())
+    });
+    let service = layer(&bench).layer(inner);
+    let headers = [
+        ("transfer-encoding", "evil, chunked"),
+        ("content-length", "+1"),
+    ];
+    let answer = send(&service, QUERY, &headers, text("a")).await;
+    assert_eq!(answer.text(), "{\"content-length\": \"1\"}");
+}
+
+#[tokio::test]
+async fn a_layer_that_is_switched_off_leaves_no_question_behind() {
+    let bench = bench();
+    let inner = pitlane::ResponseCacheLayer::new(&bench.cache).layer(Echo::default());
+    let off = bench.layer.clone().enabled(false).key_body(16);
+    let outer = off.posts(|_, _| true).layer(inner);
+    for call in 1..3 {
+        let answer = send(&outer, Method::POST, &[], text("a")).await;
+        assert_eq!(answer.text(), format!("{call} POST a 0"));
+    }
+}

@@ -501,3 +501,58 @@ async fn an_answer_that_a_head_provoked_keeps_nobody_from_the_cache() {
     assert_eq!(get(&service, "/a").await.header("cache-status"), told);
     check_hit(&get(&service, "/a").await, true);
 }
+
+#[tokio::test]
+async fn what_a_proxied_requests_own_uri_says_is_keyed_too() {
+    let (_bench, layer) = proxied(true);
+    let service = layer.layer(mirror());
+    let of = |site: &'static str, hit: bool| {
+        let service = service.clone();
+        async move {
+            let request = Request::builder()
+                .uri(format!("http://{site}/a"))
+                .header("x-forwarded-host", "shop.test");
+            let request = request.body(Empty::new()).unwrap();
+            let answer = crate::drive::try_send(service, request).await.unwrap();
+            check_hit(&answer, hit);
+            assert!(answer.text().contains(site), "{answer:?}");
+        }
+    };
+    for (site, hit) in [
+        ("a.test", false),
+        ("b.test", false),
+        ("a.test", true),
+        ("b.test", true),
+    ] {
+        of(site, hit).await;
+    }
+}
+
+#[tokio::test]
+async fn a_layer_further_in_looks_at_the_uri_that_it_was_given() {
+    let bench = bench();
+    let other = bench.caches.get("default").unwrap();
+    let inner = ResponseCacheLayer::new(&other)
+        .query_ignore(["y"])
+        .layer(mirror());
+    let rewriting = tower::service_fn(move |mut request: Request<Empty<Bytes>>| {
+        let language = request.headers().get("x-language").cloned();
+        let path = format!(
+            "http://site.test/{}/page",
+            language.unwrap().to_str().unwrap()
+        );
+        *request.uri_mut() = path.parse().unwrap();
+        inner.clone().oneshot(request)
+    });
+    let outer = ResponseCacheLayer::new(&bench.cache)
+        .query_ignore(["x"])
+        .key_header(HeaderName::from_static("x-language"))
+        .layer(rewriting);
+    for language in ["de", "en"] {
+        let page = ask(&outer, Method::GET, "/page", &[("x-language", language)]).await;
+        assert!(
+            page.text().contains(&format!("/{language}/page")),
+            "{page:?}"
+        );
+    }
+}
