@@ -8,6 +8,8 @@
 //! | class | where |
 //! | --- | --- |
 //! | 1-5, 7-12 (what a request says) | `attacks::request`, `attacks::target` |
+//! | 1, 6, 17 and 20 where an operator has said more (a proxy, parameters, credentials, what is hidden), 37 (tenants) | `attacks::options` |
+//! | 36 (QUERY, and POST that only asks) | `attacks::bodies` |
 //! | 13-20, 22-25, 27, 31, 35 (what the handler answers) | `attacks::answer`, `attacks::representation` |
 //! | 8 with a normalising layer, 20 with a changing Vary | `sequences` |
 //! | 21, 30 (bounds) | `bounds` |
@@ -23,8 +25,6 @@
 //!
 //! | class | waits for |
 //! | --- | --- |
-//! | 1, consumed by a trusted proxy | `trusted_proxy` |
-//! | 6, parameters ignored or allowed | `query_ignore`, `query_allow` |
 //! | 34 | the gRPC layer |
 //! | 35, a placeholder replaced on a hit | `replace_on_hit` |
 //!

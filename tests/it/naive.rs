@@ -19,16 +19,64 @@ use tower_service::Service;
 
 type Stored = (StatusCode, HeaderMap, Bytes);
 
+/// What it is careless about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flaw {
+    /// Everything but a tidied path.
+    All,
+    /// `utm_*` isn't keyed, though the handler sees it.
+    Parameters,
+    /// Of two hosts the one that anybody may claim is keyed, though the handler sees both.
+    Hosts,
+    /// Bodies, and what describes them, aren't keyed.
+    Bodies,
+    /// Of several fields only the one that tells a tenant is keyed, in any letter case.
+    Tenants,
+}
+
+impl Flaw {
+    fn key<Q>(self, request: &Request<Q>) -> String {
+        let header = |name: &str| {
+            let value = request.headers().get(name);
+            let value = value.and_then(|value| value.to_str().ok());
+            value.unwrap_or_default().to_owned()
+        };
+        let host = header("host");
+        let authority = request
+            .uri()
+            .authority()
+            .map_or(&*host, |host| host.as_str());
+        let query = request.uri().query().unwrap_or_default();
+        let target = format!("{}{}?{query}", request.method(), request.uri().path());
+        match self {
+            Self::All => tidy(request.uri().path()),
+            Self::Parameters => {
+                let pairs = query.split('&').filter(|pair| !pair.starts_with("utm_"));
+                let pairs: Vec<_> = pairs.collect();
+                format!("{authority}{}?{}", request.uri().path(), pairs.join("&"))
+            }
+            Self::Hosts => match &*header("x-forwarded-host") {
+                "" => authority.to_lowercase() + &target,
+                claimed => claimed.to_lowercase() + &target,
+            },
+            Self::Bodies => format!("{authority}{}?{query}", request.uri().path()),
+            Self::Tenants => header("x-tenant").to_lowercase() + &target,
+        }
+    }
+}
+
 #[derive(Clone)]
 pub(crate) struct Naive<S> {
     inner: S,
+    flaw: Flaw,
     store: Arc<Mutex<HashMap<String, Stored>>>,
 }
 
 impl<S> Naive<S> {
-    pub(crate) fn new(inner: S) -> Self {
+    pub(crate) fn new(inner: S, flaw: Flaw) -> Self {
         Self {
             inner,
+            flaw,
             store: Arc::default(),
         }
     }
@@ -53,7 +101,7 @@ where
     fn call(&mut self, request: Request<Q>) -> Self::Future {
         let mut this = self.clone();
         Box::pin(async move {
-            let key = tidy(request.uri().path());
+            let key = this.flaw.key(&request);
             let stored = this.store.lock().unwrap().get(&key).cloned();
             if let Some(stored) = stored {
                 return Ok(replay(stored));

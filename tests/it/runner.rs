@@ -3,15 +3,15 @@
 use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::HeaderName;
+use http::{HeaderName, HeaderValue};
 use pitlane::{
-    AnonymousCacheLayer, ApiCacheLayer, Cache, Caches, RemoteLookup, ResponseCacheLayer,
+    AnonymousCacheLayer, ApiCacheLayer, Cache, Caches, Encoding, RemoteLookup, ResponseCacheLayer,
 };
 use pitlane_e2e::{Answer, Ask, Fixture, Heard, Seen, send};
 use pitlane_testkit::{Protocol, RedisServer, Server};
 use tower_layer::Layer;
 
-use crate::naive::Naive;
+use crate::naive::{Flaw, Naive};
 
 /// What only the attacker says, wherever a row puts it.
 pub(crate) const MARKER: &str = "evil";
@@ -47,9 +47,43 @@ pub(crate) enum Subject {
     Anonymous,
     Api,
     General,
+    /// Anonymous visitors, behind a proxy that is believed, with all that is not in the key hidden
+    /// from the handler, and encoded forms.
+    Configured,
+    /// Only a few parameters count.
+    Listed,
+    /// Entries are each tenant's own.
+    Tenants,
+    /// Bodies are a part of what is asked.
+    Bodies,
     /// The positive control.
-    Naive,
+    Naive(Flaw),
 }
+
+impl Subject {
+    /// Whether the handler doesn't see all that V says, even where A has never been.
+    const fn hides(self) -> bool {
+        matches!(
+            self,
+            Self::Configured | Self::Listed | Self::Tenants | Self::Bodies
+        )
+    }
+}
+
+/// Who every attack is tried on that needs no option of the layer's.
+const USUAL: &[Subject] = &[
+    Subject::Anonymous,
+    Subject::Api,
+    Subject::General,
+    Subject::Configured,
+];
+
+/// What a trusted proxy says to be known, and nobody else can.
+pub(crate) const SECRET: (&str, &str) = ("x-proxy-secret", "sesame");
+
+/// Headers by which rows provoke the handler. Where they are hidden from it, A's own call is
+/// provoked all the same: what it answers is what such a row is about.
+const PROVOKING: [&str; 2] = ["x-trigger", "x-client"];
 
 /// What an attack is expected to come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +111,10 @@ pub(crate) struct Row {
     expect: Expect,
     /// Whether V's own answer stays in the cache: a cache that stores nothing proves nothing.
     kept: bool,
+    /// Where unkeyed headers and some parameters are hidden, A has said nothing: V may share.
+    hidden: bool,
     protocols: &'static [Protocol],
+    subjects: &'static [Subject],
 }
 
 impl Row {
@@ -90,7 +127,9 @@ impl Row {
             script: Arc::new(|_, _| Answer::default()),
             expect: Expect::Apart,
             kept: true,
+            hidden: false,
             protocols: &[Protocol::Http1, Protocol::Http2],
+            subjects: USUAL,
         }
     }
 
@@ -110,6 +149,22 @@ impl Row {
     pub(crate) const fn never_kept(mut self) -> Self {
         self.kept = false;
         self
+    }
+
+    /// What A says beside the key doesn't reach the handler of [`Subject::Configured`].
+    pub(crate) const fn hidden(mut self) -> Self {
+        self.hidden = true;
+        self
+    }
+
+    /// Tried on these alone.
+    pub(crate) const fn only(mut self, subjects: &'static [Subject]) -> Self {
+        self.subjects = subjects;
+        self
+    }
+
+    pub(crate) fn is_for(&self, subject: Subject) -> bool {
+        matches!(subject, Subject::Naive(_)) || self.subjects.contains(&subject)
     }
 
     pub(crate) const fn http1(mut self) -> Self {
@@ -164,16 +219,19 @@ impl Row {
         cache: &Cache,
         protocol: Protocol,
     ) -> Result<(), String> {
-        let bare = self.fixture(subject);
-        let server = Server::start(bare).await;
-        let usual = ask(protocol, server.address(), &self.victim).await?;
-        let fixture = self.fixture(subject);
+        let usual = self.usual(subject, protocol).await?;
+        let fixture = self.fixture(subject, true);
         let server = serve(subject, cache, fixture.clone()).await;
         let attack = send(protocol, server.address(), &self.attack).await;
         settled(caches).await;
         let before = fixture.calls();
         let refused = attack.map_or(true, |heard| heard.status.is_client_error()) && before == 0;
-        ensure(refused == (self.expect == Expect::Refused), || {
+        let (expect, kept) = if self.hidden && subject == Subject::Configured {
+            (Expect::Shared, true)
+        } else {
+            (self.expect, self.kept)
+        };
+        ensure(refused == (expect == Expect::Refused), || {
             format!("refused by the server: {refused}")
         })?;
         let first = ask(protocol, server.address(), &self.victim).await?;
@@ -182,30 +240,54 @@ impl Row {
         let second = ask(protocol, server.address(), &self.victim).await?;
         let again = fixture.calls() - before - own;
         for heard in [&first, &second] {
-            self.check_heard(heard, &usual)?;
+            check_heard(heard, &usual, expect)?;
         }
-        let expected = usize::from(matches!(self.expect, Expect::Apart | Expect::Refused));
+        let expected = usize::from(matches!(expect, Expect::Apart | Expect::Refused));
         ensure(own == expected, || {
             format!("{own} calls for the first clean request")
         })?;
-        ensure(again == usize::from(!self.kept), || {
+        ensure(again == usize::from(!kept), || {
             format!("{again} calls for the second clean request: {second:?}")
         })
     }
 
-    fn fixture(&self, subject: Subject) -> Fixture {
-        let script = Arc::clone(&self.script);
-        let fresh = (subject == Subject::General).then_some("max-age=60");
-        Fixture::new(move |seen, call| script(seen, call)).cache_control(fresh)
+    /// What V gets where A has never been.
+    async fn usual(&self, subject: Subject, protocol: Protocol) -> Result<Heard, String> {
+        let fixture = self.fixture(subject, false);
+        let server = if subject.hides() {
+            let cache = in_memory().get("default").unwrap();
+            serve(subject, &cache, fixture).await
+        } else {
+            Server::start(fixture).await
+        };
+        ask(protocol, server.address(), &self.victim).await
     }
 
-    fn check_heard(&self, heard: &Heard, usual: &Heard) -> Result<(), String> {
-        ensure(!heard.contains(MARKER), || {
-            format!("the victim was shown the marker: {heard:?}")
-        })?;
-        let same = self.expect == Expect::Normalised || visible(heard) == visible(usual);
-        ensure(same, || format!("{heard:?} instead of {usual:?}"))
+    fn fixture(&self, subject: Subject, attacked: bool) -> Fixture {
+        let script = Arc::clone(&self.script);
+        let fresh = (subject == Subject::General).then_some("max-age=60");
+        let mut provoking = self.attack.headers.clone();
+        provoking.retain(|(name, _)| PROVOKING.contains(&&**name));
+        let provoked = attacked && subject == Subject::Configured;
+        Fixture::new(move |seen, call| {
+            let mut seen = seen.clone();
+            for (name, value) in provoking.iter().filter(|_| provoked && call == 1) {
+                let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+                let value = HeaderValue::from_bytes(value).unwrap();
+                seen.headers.append(name, value);
+            }
+            script(&seen, call)
+        })
+        .cache_control(fresh)
     }
+}
+
+fn check_heard(heard: &Heard, usual: &Heard, expect: Expect) -> Result<(), String> {
+    ensure(!heard.contains(MARKER), || {
+        format!("the victim was shown the marker: {heard:?}")
+    })?;
+    let same = expect == Expect::Normalised || visible(heard) == visible(usual);
+    ensure(same, || format!("{heard:?} instead of {usual:?}"))
 }
 
 pub(crate) fn in_memory() -> Caches {
@@ -240,7 +322,7 @@ async fn settled(caches: &Caches) {
 
 /// Starts a server of the fixture behind a cache.
 pub(crate) async fn serve(subject: Subject, cache: &Cache, fixture: Fixture) -> Server {
-    // The three layers are three types.
+    // The layers are of several types.
     macro_rules! behind {
         ($layer:expr) => {
             Server::start(
@@ -256,8 +338,42 @@ pub(crate) async fn serve(subject: Subject, cache: &Cache, fixture: Fixture) -> 
         Subject::Anonymous => behind!(AnonymousCacheLayer::new(cache).ttl(TTL)),
         Subject::Api => behind!(ApiCacheLayer::new(cache).ttl(TTL)),
         Subject::General => behind!(ResponseCacheLayer::new(cache)),
-        Subject::Naive => Server::start(Naive::new(fixture)).await,
+        Subject::Configured => behind!(configured(cache)),
+        Subject::Listed => {
+            behind!(
+                AnonymousCacheLayer::new(cache)
+                    .ttl(TTL)
+                    .query_allow(["page", "q*"])
+            )
+        }
+        Subject::Tenants => behind!(AnonymousCacheLayer::new(cache).ttl(TTL).tenant(|parts| {
+            let id = parts.headers.get("x-tenant")?.to_str().ok()?;
+            Some(id.to_owned())
+        })),
+        Subject::Bodies => {
+            let layer = ApiCacheLayer::new(cache).ttl(TTL).key_body(BODY_LIMIT);
+            let layer = layer.posts(|_, body| body.starts_with(b"ask"));
+            Server::start(layer.layer(fixture)).await
+        }
+        Subject::Naive(flaw) => Server::start(Naive::new(fixture, flaw)).await,
     }
+}
+
+/// The longest body that [`Subject::Bodies`] looks at.
+pub(crate) const BODY_LIMIT: usize = 64;
+
+fn configured(cache: &Cache) -> AnonymousCacheLayer {
+    AnonymousCacheLayer::new(cache)
+        .ttl(TTL)
+        .query_ignore(["utm_*"])
+        .trusted_proxy(|parts| {
+            let said = parts.headers.get(SECRET.0);
+            said.is_some_and(|said| said == SECRET.1)
+        })
+        .strip_unkeyed()
+        .key_header(HeaderName::from_static("x-keyed"))
+        .add_credential(HeaderName::from_static("x-badge"))
+        .encodings([Encoding::Brotli, Encoding::Zstd, Encoding::Gzip])
 }
 
 async fn ask(protocol: Protocol, address: SocketAddr, ask: &Ask) -> Result<Heard, String> {

@@ -195,7 +195,7 @@ fn hops() -> Vec<Row> {
                     host if !named.contains("x-forwarded-host") => host,
                     _ => "evil",
                 };
-                Answer::default().content(Content::Text(host.to_owned()))
+                Answer::default().content(Content::Text(format!("for {host}")))
             })
     };
     rows.extend(["x-forwarded-host", "keep-alive, X-Forwarded-Host"].map(named));
