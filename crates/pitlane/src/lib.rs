@@ -24,6 +24,7 @@ mod clock;
 pub mod data;
 mod error;
 mod grpc;
+mod invalidate;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod replay;
@@ -41,6 +42,7 @@ pub use cache::{
 pub use clock::Clock;
 pub use error::{Error, ErrorKind};
 pub use grpc::{GrpcBody, GrpcCache, GrpcCacheLayer, GrpcFuture};
+pub use invalidate::{Invalidate, InvalidateFuture, InvalidateLayer};
 #[cfg(feature = "metrics")]
 pub use metrics::{Measured, MeasuredBody, MeasuredFuture, MetricsLayer};
 pub use pitlane_core::{

@@ -42,8 +42,8 @@ pub enum Invalidated {
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct Invalidation {
-    tags: Vec<Tag>,
-    soft: bool,
+    pub(crate) tags: Vec<Tag>,
+    pub(crate) soft: bool,
 }
 
 impl Invalidation {

@@ -109,13 +109,6 @@ impl Target {
     }
 }
 
-/// The number of a URI's tag: what an invalidation of all its variants names. `None` when the
-/// host is unusable.
-pub(crate) fn uri_tag(cache: &Cache, uri: &Uri, host: Host<'_>) -> Option<TagId> {
-    let tags = cache.shared().log.tags();
-    with_name(uri, host, |name, _| TagId::of(tags, TagKind::Uri, name))
-}
-
 /// Works with the name of a URI, and where its path begins. `None` when the host is unusable.
 pub(crate) fn with_name<T>(
     uri: &Uri,

@@ -41,5 +41,8 @@ pub use service::ResponseCache;
 pub(crate) use key::{key_of_url, name_of_url};
 #[cfg(feature = "metrics")]
 pub(crate) use layer::LabelOf;
+pub(crate) use layer::UriOf;
+pub(crate) use owing::{Owing, Publishing, Trouble};
+pub(crate) use shape::{Effective, Shape};
 pub(crate) use status::{Telling, outcome};
 pub(crate) use stored::{Ours, StoredResponse, header_value};

@@ -1,17 +1,25 @@
 //! What a write invalidates (RFC 9111 §4.4, RFC 9875 §3).
 
-use std::{future::Future, iter, mem, pin::Pin};
+use std::{
+    future::Future,
+    mem,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, header, request::Parts};
 use iri_string::types::{UriAbsoluteStr, UriReferenceStr};
-use pitlane_core::{Basis, Mark, Position, Record, TagId, TagKind};
+use pitlane_core::{Basis, Item, Mark, Position, Record, Tag, TagId, TagKind};
 use pitlane_policy::groups;
 
 use super::{
-    key::{Host, group_tag, site_of, uri_tag, with_name},
+    key::{Host, group_tag, site_of, with_name},
     layer::Settings,
 };
-use crate::cache::Cache;
+use crate::cache::Shared;
 use crate::stats::Invalidating;
 
 pub(crate) type Publishing = Pin<Box<dyn Future<Output = Option<Position>> + Send>>;
@@ -23,31 +31,71 @@ pub(crate) type Publishing = Pin<Box<dyn Future<Output = Option<Position>> + Sen
 pub(crate) struct Owing(Box<Debt>);
 
 struct Debt {
-    cache: Cache,
-    uri: TagId,
+    shared: Arc<Shared>,
+    /// The URI's own tag; none for a URI that nothing can be stored under.
+    uri: Option<TagId>,
     begun: bool,
     /// The URI as a name: where its path begins, and the whole.
     path: usize,
     name: Box<[u8]>,
-    /// What the answer names.
-    named: Box<[(TagKind, TagId)]>,
+    /// What is ended beside the URI.
+    named: Vec<Item>,
+    trouble: Option<Trouble>,
+}
+
+/// Whether the log has kept the request waiting in vain, in a layer further in: then nobody
+/// further out waits for it again.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Trouble(Arc<AtomicBool>);
+
+impl Trouble {
+    fn note(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn is_noted(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 impl Owing {
     /// `None` for a URI that nothing can be stored under.
     pub(crate) fn of(settings: &Settings, parts: &Parts) -> Option<Self> {
-        let cache = &settings.cache;
-        let tags = cache.shared().log.tags();
-        let host = Host::of(&parts.headers);
-        with_name(settings.uri_of(parts), host, |name, path| Debt {
-            cache: cache.clone(),
-            uri: TagId::of(tags, TagKind::Uri, name),
+        let owing = Self::over(settings.cache.shared(), settings.uri_of(parts), parts);
+        owing.0.uri.is_some().then_some(owing)
+    }
+
+    /// The debt of a request for `uri`.
+    pub(crate) fn over(shared: &Arc<Shared>, uri: &Uri, parts: &Parts) -> Self {
+        let tags = shared.log.tags();
+        let mut owing = Self::nothing(shared);
+        let debt = &mut *owing.0;
+        with_name(uri, Host::of(&parts.headers), |name, path| {
+            debt.uri = Some(TagId::of(tags, TagKind::Uri, name));
+            debt.path = path;
+            debt.name = name.into();
+        });
+        debt.trouble = parts.extensions.get().cloned();
+        owing
+    }
+
+    /// No debt yet: something may be added to it.
+    pub(crate) fn nothing(shared: &Arc<Shared>) -> Self {
+        Self(Box::new(Debt {
+            shared: Arc::clone(shared),
+            uri: None,
             begun: false,
-            path,
-            name: name.into(),
-            named: Box::default(),
-        })
-        .map(|debt| Self(Box::new(debt)))
+            path: 0,
+            name: Box::default(),
+            named: Vec::new(),
+            trouble: None,
+        }))
+    }
+
+    /// Owes these as well.
+    pub(crate) fn add(&mut self, tags: &[Tag], soft: bool) {
+        let record = Record::of(self.0.shared.log.tags(), tags, soft);
+        self.0.named.extend(record.items);
     }
 
     /// The handler has begun: from now on it may have changed something.
@@ -60,13 +108,22 @@ impl Owing {
     pub(crate) fn answered(&mut self, status: StatusCode, headers: &HeaderMap) {
         self.0.begun = status.is_success() || status.is_redirection();
         if self.0.begun {
-            self.0.named = self.0.read(headers);
+            let named = self.0.read(headers);
+            self.0.named.extend(named);
         }
+    }
+
+    /// Whether something is ended if this is dropped now.
+    pub(crate) const fn is_begun(&self) -> bool {
+        self.0.begun
     }
 
     /// Pays the debt: at once, or by waiting for a log that lies outside the process.
     pub(crate) fn publish(mut self) -> Option<Publishing> {
-        let uplink = self.0.cache.shared().uplink.clone()?;
+        let uplink = self.0.shared.uplink.clone()?;
+        if self.0.trouble.as_ref().is_some_and(Trouble::is_noted) {
+            return None;
+        }
         if !mem::take(&mut self.0.begun) {
             return None;
         }
@@ -76,6 +133,8 @@ impl Owing {
             let position = uplink.append(record).await;
             if position.is_some() {
                 counting.applied();
+            } else if let Some(trouble) = &self.0.trouble {
+                trouble.note();
             }
             drop(counting);
             position
@@ -89,14 +148,14 @@ impl Owing {
             return false;
         };
         let there = self.0.resolve(name);
-        there == Some(self.0.uri)
+        there.is_some() && there == self.0.uri
     }
 
     /// Pays the debt to the process's own log, and says where what was computed at `at`
     /// stands behind it. `None` when it doesn't, or when others write to the log too: what they invalidate
     /// meanwhile can't be told from what this does.
     pub(crate) fn pay_over(mut self, at: &Basis, tags: &[TagId]) -> Option<Basis> {
-        let shared = self.0.cache.shared();
+        let shared = &self.0.shared;
         if shared.uplink.is_some() || !self.0.begun {
             return None;
         }
@@ -112,7 +171,7 @@ impl Drop for Debt {
         if !self.begun {
             return;
         }
-        let shared = self.cache.shared();
+        let shared = &self.shared;
         let mut counting = self.counting();
         match &shared.uplink {
             Some(uplink) => uplink.owe(self.record()),
@@ -126,21 +185,22 @@ impl Drop for Debt {
 
 impl Debt {
     /// The URIs of the same origin and the groups that an answer names.
-    fn read(&self, headers: &HeaderMap) -> Box<[(TagKind, TagId)]> {
+    fn read(&self, headers: &HeaderMap) -> Vec<Item> {
         // Most answers name nothing.
         let fields = [header::LOCATION, header::CONTENT_LOCATION];
         let named = fields.iter().any(|name| headers.contains_key(name));
-        if !named && !headers.contains_key(&groups::CACHE_GROUP_INVALIDATION) {
-            return Box::default();
+        let grouped = headers.contains_key(&groups::CACHE_GROUP_INVALIDATION);
+        if !(named || grouped) || self.uri.is_none() {
+            return Vec::new();
         }
         let references = fields.iter().flat_map(|name| headers.get_all(name));
         let uris = references.filter_map(|reference| self.resolve(reference));
-        let tags = self.cache.shared().log.tags();
+        let tags = self.shared.log.tags();
         let (site, _) = self.name.split_at(self.path);
         let groups = groups::invalidated(headers);
         let groups = groups.iter().map(|group| group_tag(site, group).id(tags));
-        uris.map(|uri| (TagKind::Uri, uri))
-            .chain(groups.map(|group| (TagKind::Group, group)))
+        uris.map(|uri| item(TagKind::Uri, uri))
+            .chain(groups.map(|group| item(TagKind::Group, group)))
             .collect()
     }
 
@@ -150,24 +210,38 @@ impl Debt {
         let (site, path) = self.name.split_at(self.path);
         let there = resolve(site, path, reference)?;
         let same = site_of(&there, Host::default()).as_deref() == Some(site);
-        same.then(|| uri_tag(&self.cache, &there, Host::default()))?
+        let tags = self.shared.log.tags();
+        let tag = |name: &[u8], _| TagId::of(tags, TagKind::Uri, name);
+        same.then(|| with_name(&there, Host::default(), tag))?
     }
 
     fn counting(&self) -> Invalidating<'_> {
-        Invalidating::begin(self.cache.shared(), self.tags().map(|(kind, _)| kind))
+        Invalidating::begin(&self.shared, self.items().map(|item| item.kind))
     }
 
     fn record(&self) -> Record {
-        Record::of_ids(self.tags())
+        Record {
+            lsn: None,
+            items: self.items().collect(),
+        }
     }
 
     fn marks(&self) -> impl Iterator<Item = Mark> {
-        self.tags().map(|(_, tag)| Mark { tag, soft: false })
+        self.items().map(|item| item.mark)
     }
 
-    fn tags(&self) -> impl Iterator<Item = (TagKind, TagId)> {
-        let named = self.named.iter().copied();
-        iter::once((TagKind::Uri, self.uri)).chain(named)
+    fn items(&self) -> impl Iterator<Item = Item> {
+        let uri = self.uri.map(|uri| item(TagKind::Uri, uri));
+        uri.into_iter().chain(self.named.iter().cloned())
+    }
+}
+
+/// Of what is named by an answer the number alone is known.
+const fn item(kind: TagKind, tag: TagId) -> Item {
+    Item {
+        kind,
+        mark: Mark { tag, soft: false },
+        name: None,
     }
 }
 

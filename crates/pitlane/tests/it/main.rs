@@ -21,6 +21,7 @@ mod drive;
 mod encodings;
 mod fragments;
 mod interleavings;
+mod invalidate_layer;
 mod leaders;
 mod named;
 mod options;

@@ -6,6 +6,7 @@ mod coherence;
 #[cfg(feature = "data")]
 mod data;
 mod faults;
+mod invalidate_layer;
 mod nodes;
 mod pages;
 mod places;
