@@ -155,7 +155,7 @@ impl Settings {
         }
         let shaped = self.shape.give(parts, uri);
         let effective = shaped.extensions.get::<Effective>();
-        let uri = effective.map_or(&shaped.uri, |effective| &effective.0);
+        let uri = effective.map_or(&shaped.uri, |effective| &effective.uri);
         Owing::over(&self.shared, uri, &shaped)
     }
 
