@@ -6,9 +6,9 @@ use std::error::Error;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body::Body;
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use pitlane::{Cache, Caches, Clock};
 use pitlane_testkit::{Answer, Client, Origin, Protocol, Reply, Server};
@@ -16,8 +16,7 @@ use tokio::net::TcpListener;
 use tonic::transport::Endpoint;
 use tonic_server::Racing;
 use tonic_server::proto::{GetClubRequest, clubs_client::ClubsClient};
-use tower_layer::Layer;
-use tower_service::Service;
+use tower::{BoxError, Layer, Service, ServiceExt, service_fn};
 
 #[doc = include_str!("../../../docs/guide/first-lines.md")]
 mod first_lines {}
@@ -27,6 +26,80 @@ mod layer_order {}
 
 #[doc = include_str!("../../../docs/guide/options.md")]
 mod options {}
+
+#[doc = include_str!("../../../docs/guide/testing.md")]
+mod testing {}
+
+/// For files that are compiled with nothing but this crate.
+#[doc(hidden)]
+pub mod crates {
+    pub use axum;
+    pub use pitlane;
+    pub use tower;
+}
+
+/// A handler of the kind that plain hyper has.
+pub type Handler = Origin;
+
+/// What a server asks of a service.
+pub fn serve<S, B>(_: S)
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    S: Clone + Send + Sync + 'static,
+    S::Future: Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+}
+
+/// Makes answers of a service's errors, as the guide does.
+pub fn answering<S, B>(
+    inner: S,
+) -> impl Service<Request<Incoming>, Response = Reply, Error = Infallible, Future: Send>
++ Clone
++ Send
++ Sync
++ 'static
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = BoxError>,
+    S: Clone + Send + Sync + 'static,
+    S::Future: Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    answering_with(inner, StatusCode::SERVICE_UNAVAILABLE)
+}
+
+/// The same with a status of one's own.
+pub fn answering_with<S, B>(
+    inner: S,
+    status: StatusCode,
+) -> impl Service<Request<Incoming>, Response = Reply, Error = Infallible, Future: Send>
++ Clone
++ Send
++ Sync
++ 'static
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = BoxError>,
+    S: Clone + Send + Sync + 'static,
+    S::Future: Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    service_fn(move |request| {
+        let inner = inner.clone();
+        async move {
+            Ok(match inner.oneshot(request).await {
+                Ok(answer) => answer.map(|body| body.map_err(Into::into).boxed_unsync()),
+                Err(_) => {
+                    let mut refusal = Origin::reply(&[], "");
+                    *refusal.status_mut() = status;
+                    refusal
+                }
+            })
+        }
+    })
+}
 
 /// Longer than anything here may take.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -49,7 +122,7 @@ pub fn cache() -> (Cache, Caches) {
 /// Never: nothing of it can fail.
 #[must_use]
 pub fn cache_and_clock() -> (Cache, Caches, Clock) {
-    let (caches, clock) = pitlane::testing::caches();
+    let (caches, clock) = ::pitlane::testing::caches();
     (caches.get("default").expect("the cache"), caches, clock)
 }
 

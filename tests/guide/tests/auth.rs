@@ -264,6 +264,22 @@ async fn a_list_of_addresses_outside_is_asked_for_hits_too() {
     }
 }
 
+/// What the guide warns of: nothing in a request or in an answer tells of it.
+#[tokio::test]
+async fn a_list_of_addresses_inside_is_asked_once() {
+    for protocol in BOTH {
+        let stack = ServiceBuilder::new()
+            .layer(note_peer())
+            .layer(cache().strip_unkeyed())
+            .layer(ValidateRequestHeaderLayer::custom(peer_check))
+            .service(Origin::counting(TEXT));
+        let site = Site::start(protocol, stack).await;
+        check(&site.get("/", &[STREET]).await, 403, "fwd=uri-miss");
+        check(&site.get("/", &[OFFICE]).await, 200, "stored");
+        check(&site.get("/", &[STREET]).await, 200, "pitlane; hit");
+    }
+}
+
 #[tokio::test]
 async fn a_list_of_addresses_inside_is_asked_when_it_says_whose_entry_a_page_is() {
     for protocol in BOTH {

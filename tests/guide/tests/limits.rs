@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use http::StatusCode;
+use pitlane_guide::answering_with;
 use pitlane_testkit::{Gate, Origin};
 use tower::{Layer, ServiceBuilder};
 
-use crate::support::{BOTH, MINUTE, Site, TEXT, answering, cache, check, within};
+use crate::support::{BOTH, MINUTE, Site, TEXT, cache, check, within};
 
 const BUSY: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
 
@@ -34,7 +35,7 @@ async fn inside_hits_take_no_permit_and_misses_over_the_limit_are_shed() {
             .load_shed()
             .concurrency_limit(1)
             .service(handler(&gate));
-        let site = Site::start(protocol, cache().layer(answering(limited, BUSY))).await;
+        let site = Site::start(protocol, cache().layer(answering_with(limited, BUSY))).await;
         check(&site.get("/page", &[]).await, 200, "stored");
         let slow = site.begin("/slow");
         within("the handler is saturated", gate.arrival()).await;
@@ -58,7 +59,7 @@ async fn outside_hits_are_shed_with_the_misses() {
             .concurrency_limit(1)
             .layer(cache())
             .service(handler(&gate));
-        let site = Site::start(protocol, answering(stack, BUSY)).await;
+        let site = Site::start(protocol, answering_with(stack, BUSY)).await;
         check(&site.get("/page", &[]).await, 200, "stored");
         let slow = site.begin("/slow");
         within("the handler is saturated", gate.arrival()).await;
@@ -79,7 +80,7 @@ async fn shedding_around_the_cache_sheds_nothing() {
             .layer(cache())
             .concurrency_limit(1)
             .service(handler(&gate));
-        let site = Site::start(protocol, answering(stack, BUSY)).await;
+        let site = Site::start(protocol, answering_with(stack, BUSY)).await;
         let slow = site.begin("/slow");
         within("the handler is saturated", gate.arrival()).await;
         let other = site.begin("/other");
@@ -99,7 +100,7 @@ async fn a_hundred_who_ask_for_one_page_take_one_permit() {
             .load_shed()
             .concurrency_limit(1)
             .service(origin.clone());
-        let site = Site::start(protocol, cache().layer(answering(limited, BUSY))).await;
+        let site = Site::start(protocol, cache().layer(answering_with(limited, BUSY))).await;
         let first = site.begin("/slow");
         within("the handler begins", gate.arrival()).await;
         let others: Vec<_> = (0..100).map(|_| site.begin("/slow")).collect();
@@ -122,14 +123,14 @@ async fn a_buffer_works_on_both_sides() {
             .buffer(16)
             .rate_limit(1000, Duration::from_millis(1))
             .service(handler(&gate));
-        let stack = cache().layer(answering(inside, BUSY));
+        let stack = cache().layer(answering_with(inside, BUSY));
         check_misses_and_hits(&Site::start(protocol, stack).await).await;
 
         let outside = ServiceBuilder::new()
             .buffer(16)
             .layer(cache())
             .service(handler(&gate));
-        let stack = answering(outside, BUSY);
+        let stack = answering_with(outside, BUSY);
         check_misses_and_hits(&Site::start(protocol, stack).await).await;
     }
 }
@@ -148,7 +149,7 @@ async fn a_rate_limit_inside_leaves_hits_alone() {
             .buffer(1)
             .rate_limit(1, 60 * MINUTE)
             .service(handler(&Gate::new()));
-        let site = Site::start(protocol, cache().layer(answering(limited, BUSY))).await;
+        let site = Site::start(protocol, cache().layer(answering_with(limited, BUSY))).await;
         check(&site.get("/page", &[]).await, 200, "stored");
         for _ in 0..10 {
             check(&site.get("/page", &[]).await, 200, "pitlane; hit");

@@ -3,13 +3,16 @@
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod auth;
+mod breakers;
 mod catch_panic;
 mod compression;
 mod cors;
 mod limits;
 mod normalize_path;
+mod refused;
 mod sessions;
 mod stamps;
 mod support;
 mod timeouts;
 mod traces;
+mod writes;

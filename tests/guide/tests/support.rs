@@ -4,13 +4,12 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use http_body::Body;
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use pitlane::{AnonymousCacheLayer, Cache, Caches};
-use pitlane_testkit::{Answer, Client, Origin, Protocol, Reply, Server};
-use tower::{BoxError, Service, ServiceExt, service_fn};
+use pitlane_testkit::{Answer, Client, Protocol, Server};
+use tower::Service;
 
 pub(crate) const BOTH: [Protocol; 2] = [Protocol::Http1, Protocol::Http2];
 
@@ -63,38 +62,6 @@ impl Site {
         let (client, url) = (self.client.clone(), self.server.url(path));
         tokio::spawn(async move { client.get(&url, &[]).await })
     }
-}
-
-/// Makes answers of a service's errors, which a server could only close its connection for.
-pub(crate) fn answering<S, Q, B>(
-    inner: S,
-    status: StatusCode,
-) -> impl Service<Request<Q>, Response = Reply, Error = Infallible, Future: Send>
-+ Clone
-+ Send
-+ Sync
-+ 'static
-where
-    S: Service<Request<Q>, Response = Response<B>, Error = BoxError>,
-    S: Clone + Send + Sync + 'static,
-    S::Future: Send + 'static,
-    Q: Send + 'static,
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
-{
-    service_fn(move |request| {
-        let inner = inner.clone();
-        async move {
-            Ok(match inner.oneshot(request).await {
-                Ok(answer) => answer.map(|body| body.map_err(Into::into).boxed_unsync()),
-                Err(_) => {
-                    let mut refusal = Origin::reply(TEXT, "");
-                    *refusal.status_mut() = status;
-                    refusal
-                }
-            })
-        }
-    })
 }
 
 #[track_caller]

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use http::StatusCode;
 use pitlane::{AnonymousCacheLayer, testing};
+use pitlane_guide::answering_with;
 use pitlane_testkit::{Gate, Origin};
 use tower::{Layer, ServiceBuilder};
 use tower_http::timeout::TimeoutLayer;
 
-use crate::support::{BOTH, MINUTE, Site, TEXT, answering, cache, check, within};
+use crate::support::{BOTH, MINUTE, Site, TEXT, cache, check, within};
 
 /// Longer than what is ready at once takes on a busy machine.
 const SHORT: Duration = Duration::from_millis(500);
@@ -110,7 +111,7 @@ async fn towers_timeout_inside_becomes_an_answer_before_the_cache() {
         let timed = ServiceBuilder::new()
             .timeout(SHORT)
             .service(handler(&gate, 0));
-        let timed = answering(timed, StatusCode::GATEWAY_TIMEOUT);
+        let timed = answering_with(timed, StatusCode::GATEWAY_TIMEOUT);
         let site = Site::start(protocol, cache().layer(timed)).await;
         let slow = within("the timeout", site.get("/", &[])).await;
         check(&slow, 504, "fwd=uri-miss");

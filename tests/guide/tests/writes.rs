@@ -1,0 +1,90 @@
+//! Writes that have changed something and then fail: what ends the page, in which order.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use http::{Method, Request, StatusCode};
+use pitlane::{AnonymousCacheLayer, CacheHint, Caches, testing};
+use pitlane_testkit::Origin;
+use tower::ServiceBuilder;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::timeout::TimeoutLayer;
+
+use crate::support::{BOTH, MINUTE, Site, TEXT, check, within};
+
+fn timeout() -> TimeoutLayer {
+    TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, Duration::from_millis(300))
+}
+
+fn pages(caches: &Caches) -> AnonymousCacheLayer {
+    AnonymousCacheLayer::new(&caches.get("default").unwrap()).ttl(MINUTE)
+}
+
+/// A page that shows a number. A write adds to it, and then hangs or falls over.
+fn counter(owes: Option<Caches>, falls_over: bool) -> Origin {
+    let number = Arc::new(AtomicUsize::new(0));
+    Origin::new(move |request: Request<()>, _| {
+        let (number, owes) = (Arc::clone(&number), owes.clone());
+        async move {
+            if request.method() == Method::POST {
+                // Stated before the commit: it holds however this ends.
+                let _owed = owes.map(|caches| caches.owe(["number"]));
+                number.fetch_add(1, Ordering::SeqCst);
+                assert!(!falls_over, "after the commit");
+                std::future::pending::<()>().await;
+            }
+            let mut answer = Origin::reply(TEXT, number.load(Ordering::SeqCst).to_string());
+            answer.extensions_mut().insert(CacheHint::tags(["number"]));
+            answer
+        }
+    })
+}
+
+async fn check_ended(site: &Site) {
+    assert_eq!(site.get("/", &[]).await.text(), "0");
+    check(&site.get("/", &[]).await, 200, "pitlane; hit");
+    let url = site.server.url("/");
+    let written = site.client.ask(Method::POST, &url, &[]);
+    let written = within("an answer", written).await;
+    assert!(written.status.is_server_error());
+    assert_eq!(site.get("/", &[]).await.text(), "1");
+}
+
+#[tokio::test]
+async fn outside_a_write_that_is_cut_off_or_falls_over_ends_its_page() {
+    for protocol in BOTH {
+        let caches = testing::caches().0;
+        let stack = ServiceBuilder::new()
+            .layer(timeout())
+            .layer(pages(&caches))
+            .service(counter(None, false));
+        check_ended(&Site::start(protocol, stack).await).await;
+
+        let caches = testing::caches().0;
+        let stack = ServiceBuilder::new()
+            .layer(CatchPanicLayer::new())
+            .layer(pages(&caches))
+            .service(counter(None, true));
+        check_ended(&Site::start(protocol, stack).await).await;
+    }
+}
+
+#[tokio::test]
+async fn inside_it_ends_what_it_has_said_before() {
+    for protocol in BOTH {
+        let caches = testing::caches().0;
+        let stack = ServiceBuilder::new()
+            .layer(pages(&caches))
+            .layer(timeout())
+            .service(counter(Some(caches), false));
+        check_ended(&Site::start(protocol, stack).await).await;
+
+        let caches = testing::caches().0;
+        let stack = ServiceBuilder::new()
+            .layer(pages(&caches))
+            .layer(CatchPanicLayer::new())
+            .service(counter(Some(caches), true));
+        check_ended(&Site::start(protocol, stack).await).await;
+    }
+}
