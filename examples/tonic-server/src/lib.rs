@@ -36,7 +36,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// be watched, or standard output is closed. Redis need not be there.
 pub async fn run(options: &Options) -> Result<(), RunError> {
     let caches = caches(options)?;
-    let service = Racing::new(&caches, options.handler_delay)?;
+    let service = Racing::new(&caches, options)?;
     let layer = cache_layer(&caches)?;
     let stop = stop_signal().map_err(RunError::Signals)?;
     let address = options.listen;

@@ -22,6 +22,9 @@ pub struct Options {
     /// How long the handlers of GetClub and ListDrivers take, such as 200ms.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "0ms")]
     pub handler_delay: Duration,
+    /// How far apart WatchResults sends results.
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "1s")]
+    pub result_pause: Duration,
 }
 
 /// A URL may hold a password, so no message of ours shows it.

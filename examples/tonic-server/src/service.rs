@@ -9,15 +9,13 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
+use crate::Options;
 use crate::model;
 use crate::proto::clubs_server::Clubs;
 use crate::proto::{
     Club, Drivers, Finish, GetClubRequest, ListDriversRequest, RenameClubRequest,
     WatchResultsRequest,
 };
-
-/// How far apart results come.
-const PAUSE: Duration = Duration::from_millis(200);
 
 /// Racing clubs over gRPC. Clones share their data.
 #[derive(Clone, Debug)]
@@ -29,21 +27,23 @@ struct State {
     caches: Caches,
     cache: Cache,
     delay: Duration,
+    pause: Duration,
     computed: AtomicU64,
 }
 
 impl Racing {
-    /// A service with demo data whose cached handlers take `delay`.
+    /// A service with demo data, as slow as the options say.
     ///
     /// # Errors
     ///
     /// There is no cache called `default`.
-    pub fn new(caches: &Caches, delay: Duration) -> Result<Self, pitlane::Error> {
+    pub fn new(caches: &Caches, options: &Options) -> Result<Self, pitlane::Error> {
         Ok(Self(Arc::new(State {
             clubs: model::Clubs::demo(),
             caches: caches.clone(),
             cache: caches.get("default")?,
-            delay,
+            delay: options.handler_delay,
+            pause: options.result_pause,
             computed: AtomicU64::new(0),
         })))
     }
@@ -106,6 +106,7 @@ impl Clubs for Racing {
     ) -> Result<Response<Self::WatchResultsStream>, Status> {
         let id = request.into_inner().club;
         let drivers = self.0.clubs.drivers(id).ok_or_else(no_club)?;
+        let pause = self.0.pause;
         let (results, watched) = mpsc::channel(1);
         tokio::spawn(async move {
             for (place, driver) in (1..).zip(drivers) {
@@ -114,7 +115,7 @@ impl Clubs for Racing {
                 if results.send(Ok(Finish { place, driver })).await.is_err() {
                     return;
                 }
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(pause).await;
             }
         });
         Ok(Response::new(ReceiverStream::new(watched)))

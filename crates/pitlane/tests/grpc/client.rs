@@ -35,7 +35,13 @@ impl Client {
     pub(crate) async fn connect(server: &Server) -> Self {
         let stream = TcpStream::connect(server.address()).await.unwrap();
         let io = TokioIo::new(stream);
-        let (sender, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
+        // A small window: what a test doesn't read soon stays with the server.
+        let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+            .initial_stream_window_size(1 << 16)
+            .initial_connection_window_size(1 << 20)
+            .handshake(io)
+            .await
+            .unwrap();
         tokio::spawn(connection);
         Self {
             sender,

@@ -216,6 +216,18 @@ pub(crate) struct Bench {
     pub(crate) cache: Cache,
     pub(crate) clock: Clock,
     pub(crate) layer: GrpcCacheLayer,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Bench {
+    /// Waits until so many calls have looked for an answer: on a runtime of one thread all of them
+    /// have found one by then, or wait for it, or compute it.
+    pub(crate) async fn until_asked(&self, calls: usize) {
+        until("the calls have come", || {
+            self.asked.load(Ordering::SeqCst) >= calls
+        })
+        .await;
+    }
 }
 
 pub(crate) fn bench() -> Bench {
@@ -223,12 +235,20 @@ pub(crate) fn bench() -> Bench {
     let builder = Caches::builder().max_body(1 << 20);
     let caches = builder.clock(clock.clone()).build().unwrap();
     let cache = caches.get("default").unwrap();
-    let layer = GrpcCacheLayer::new(&cache).method(CACHED, TTL);
+    let asked = Arc::<AtomicUsize>::default();
+    let counting = Arc::clone(&asked);
+    let layer = GrpcCacheLayer::new(&cache)
+        .method(CACHED, TTL)
+        .tags(move |_, _| {
+            counting.fetch_add(1, Ordering::SeqCst);
+            Vec::new()
+        });
     Bench {
         caches,
         cache,
         clock,
         layer,
+        asked,
     }
 }
 

@@ -11,6 +11,7 @@ mod answers;
 mod attacks;
 mod basics;
 mod client;
+mod direct;
 mod fixture;
 mod naive;
 mod races;

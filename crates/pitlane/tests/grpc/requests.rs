@@ -6,11 +6,12 @@ use bytes::Bytes;
 use http::{Method, Version, header};
 use http_body::Frame;
 use http_body_util::{BodyExt, Channel};
+use pitlane::GrpcCacheLayer;
 use pitlane_testkit::{Client as PlainClient, Protocol, Server};
 use tower::Layer;
 
 use crate::client::{Client, full};
-use crate::fixture::{CACHED, Echo, Seen, bench, fields, message, ok};
+use crate::fixture::{CACHED, Echo, Seen, TTL, bench, fields, message, ok};
 
 /// A handler that says what it got.
 fn echo() -> Echo {
@@ -148,7 +149,8 @@ async fn a_compressed_message_has_a_key_unless_its_tags_are_in_it() {
     let compressed = || full(&b"\x01\0\0\0\x01a"[..]);
     let coding = &[("grpc-encoding", "gzip")];
     let bench = bench();
-    let plain = Server::start(bench.layer.clone().layer(Echo::counting())).await;
+    let plain = GrpcCacheLayer::new(&bench.cache).method(CACHED, TTL);
+    let plain = Server::start(plain.layer(Echo::counting())).await;
     let client = Client::connect(&plain).await;
     client
         .send(client.request(CACHED, coding, compressed()))
@@ -159,8 +161,7 @@ async fn a_compressed_message_has_a_key_unless_its_tags_are_in_it() {
     assert!(hit.is_hit());
     // The same bytes without the flag are another message.
     assert!(!client.call_with("a", coding).await.is_hit());
-    let tagged = bench.layer.tags(|_, _| Vec::new());
-    let tagged = Server::start(tagged.layer(Echo::counting())).await;
+    let tagged = Server::start(bench.layer.layer(Echo::counting())).await;
     let client = Client::connect(&tagged).await;
     let passed = client
         .send(client.request(CACHED, coding, compressed()))

@@ -50,7 +50,7 @@ async fn a_hundred_calls_at_once_make_one_call_of_the_handler() {
     assert_eq!(counted.map_or(0, |count| count.count), collapsed as u64);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn a_caller_that_leaves_hands_the_work_on() {
     let bench = bench();
     let gate = Gate::new();
@@ -68,8 +68,7 @@ async fn a_caller_that_leaves_hands_the_work_on() {
     gate.arrival().await;
     let patient = Client::connect(&server).await;
     let second = tokio::spawn(async move { patient.call("a").await });
-    until("the second waits", || bench.cache.in_flight() == 1).await;
-    a_moment().await;
+    bench.until_asked(2).await;
     // Its connection goes with it, and the handler's future is dropped.
     first.abort();
     timeout(DEADLINE, gate.arrival())
@@ -80,7 +79,7 @@ async fn a_caller_that_leaves_hands_the_work_on() {
     assert_eq!(bench.cache.in_flight(), 0);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn a_short_deadline_is_hidden_from_a_computation_that_others_wait_for() {
     let bench = bench();
     let echo = Echo::reflecting();
@@ -98,52 +97,70 @@ async fn a_short_deadline_is_hidden_from_a_computation_that_others_wait_for() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_error_lets_everybody_go_at_once() {
-    let bench = bench();
-    let gate = Gate::new();
-    let inside = gate.clone();
-    let echo = Echo::new(move |seen| {
-        let gate = inside.clone();
+/// A handler that is held at the gate and then answers with a status.
+fn failing(gate: &Gate, status: &'static str) -> Echo {
+    let gate = gate.clone();
+    Echo::new(move |seen| {
+        let gate = gate.clone();
         async move {
             gate.pass().await;
-            ended(&seen.call.to_string(), &[("grpc-status", "5")])
+            ended(&seen.call.to_string(), &[("grpc-status", status)])
         }
-    });
-    let server = Server::start(bench.layer.layer(echo.clone())).await;
+    })
+}
+
+#[tokio::test]
+async fn an_error_lets_everybody_go_at_once() {
+    for status in ["5", "14"] {
+        let bench = bench();
+        let gate = Gate::new();
+        let echo = failing(&gate, status);
+        let server = Server::start(bench.layer.layer(echo)).await;
+        let client = Client::connect(&server).await;
+        let call = || {
+            let client = client.clone();
+            tokio::spawn(async move { client.call("a").await })
+        };
+        let mut calls = vec![call()];
+        gate.arrival().await;
+        calls.extend((0..9).map(|_| call()));
+        bench.until_asked(10).await;
+        gate.open(1);
+        // All the others are in the handler together before any of them is let through.
+        for _ in 0..9 {
+            let arrival = timeout(DEADLINE, gate.arrival()).await;
+            arrival.expect("nobody waits for another");
+        }
+        gate.open(9);
+        for call in calls {
+            assert_eq!(call.await.unwrap().grpc_status(), status);
+        }
+    }
+}
+
+#[tokio::test]
+async fn calls_of_what_was_an_error_do_not_wait_at_all() {
+    let bench = bench();
+    let gate = Gate::new();
+    let echo = failing(&gate, "5");
+    let server = Server::start(bench.layer.layer(echo)).await;
     let client = Client::connect(&server).await;
+    gate.open(1);
+    client.call("a").await;
+    gate.arrival().await;
     let call = || {
         let client = client.clone();
         tokio::spawn(async move { client.call("a").await })
     };
-    let mut calls = vec![call()];
-    gate.arrival().await;
-    calls.extend((0..9).map(|_| call()));
-    a_moment().await;
-    gate.open(1);
-    // All the others are in the handler together before any of them is let through.
-    for _ in 0..9 {
-        timeout(DEADLINE, gate.arrival())
-            .await
-            .expect("nobody waits for another");
-    }
-    gate.open(9);
-    for call in calls {
-        assert_eq!(call.await.unwrap().grpc_status(), "5");
-    }
-    // From now on they don't wait at all: two are in the handler at once.
-    let more = [call(), call()];
+    let calls = [call(), call()];
     for _ in 0..2 {
-        timeout(DEADLINE, gate.arrival())
-            .await
-            .expect("nobody waits for another");
+        let arrival = timeout(DEADLINE, gate.arrival()).await;
+        arrival.expect("nobody waits for another");
     }
     gate.open(2);
-    for call in more {
-        assert_eq!(
-            call.await.unwrap().cache_status(),
-            "pitlane; fwd=bypass; detail=grpc-status"
-        );
+    for call in calls {
+        let told = "pitlane; fwd=bypass; detail=grpc-status";
+        assert_eq!(call.await.unwrap().cache_status(), told);
     }
 }
 
@@ -184,7 +201,7 @@ fn written(bench_reply: crate::fixture::Reply) -> Echo {
     })
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn a_client_that_does_not_read_stalls_nobody() {
     let bench = bench();
     let (writer, reply) = open(&[]);
@@ -196,11 +213,13 @@ async fn a_client_that_does_not_read_stalls_nobody() {
         .await;
     let client = Client::connect(&server).await;
     let waiting = tokio::spawn(async move { client.call("a").await });
-    a_moment().await;
-    // More than the window of an HTTP/2 stream: it can't all be on its way to the slow client.
-    let text = "x".repeat(512 << 10);
-    writer.data(message(&text).slice(..100));
-    writer.data(message(&text).slice(100..));
+    bench.until_asked(2).await;
+    // More than the client's window and the server's buffer: it can't all be on its way.
+    let text = "x".repeat(1000 << 10);
+    let whole = message(&text);
+    for at in (0..whole.len()).step_by(16 << 10) {
+        writer.data(whole.slice(at..whole.len().min(at + (16 << 10))));
+    }
     writer.trailers(&[("grpc-status", "0")]);
     let answer = waiting.await.unwrap();
     assert_eq!((answer.text(), answer.detail()), (&*text, "collapsed"));
@@ -211,7 +230,7 @@ async fn a_client_that_does_not_read_stalls_nobody() {
     assert_eq!(echo.calls(), 1);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn a_client_that_leaves_in_the_middle_takes_the_answer_from_nobody() {
     let bench = bench();
     let (writer, reply) = open(&[]);
@@ -223,8 +242,7 @@ async fn a_client_that_leaves_in_the_middle_takes_the_answer_from_nobody() {
         .await;
     let client = Client::connect(&server).await;
     let waiting = tokio::spawn(async move { client.call("a").await });
-    until("somebody waits", || bench.cache.in_flight() == 1).await;
-    a_moment().await;
+    bench.until_asked(2).await;
     drop(response);
     a_moment().await;
     writer.data(message("late"));
@@ -234,7 +252,7 @@ async fn a_client_that_leaves_in_the_middle_takes_the_answer_from_nobody() {
     assert_eq!(echo.calls(), 1);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn an_answer_that_nobody_waits_for_ends_with_its_client() {
     let bench = bench();
     let (writer, reply) = open(&[]);
@@ -254,7 +272,7 @@ async fn an_answer_that_nobody_waits_for_ends_with_its_client() {
     assert_eq!(client.call("a").await.text(), "2");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn who_waits_behind_a_stream_is_let_go_at_its_second_message() {
     let bench = bench();
     let (writer, reply) = open(&[]);
@@ -266,7 +284,7 @@ async fn who_waits_behind_a_stream_is_let_go_at_its_second_message() {
         .await;
     let client = Client::connect(&server).await;
     let waiting = tokio::spawn(async move { client.call("a").await });
-    a_moment().await;
+    bench.until_asked(2).await;
     writer.data(message("one"));
     writer.data(message("two"));
     assert_eq!(waiting.await.unwrap().text(), "2");
