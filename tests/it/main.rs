@@ -14,6 +14,9 @@
 //! | 8 with a normalising layer, 20 with a changing Vary | `sequences` |
 //! | 21, 30 (bounds) | `bounds` |
 //! | 29 (a flood of URLs) | the test `flood`, a process of its own |
+//! | 22-24 with encoded forms of what is stored | `encoded` |
+//! | 35 where a placeholder is replaced on a hit | `nonces` |
+//! | 38 (a dry run: what it stored is nobody's) | `trying` |
 //! | 26 (a forged entry in Redis) | `pitlane`'s own tests over Redis |
 //! | 28 (keys and tags) | `keys` |
 //! | 32 (powers of an anonymous client) | `powers` |
@@ -26,7 +29,6 @@
 //! | class | waits for |
 //! | --- | --- |
 //! | 34 | the gRPC layer |
-//! | 35, a placeholder replaced on a hit | `replace_on_hit` |
 //!
 //! Outside of what the default can see: a handler that repeats a request header which is neither
 //! in the key nor in its own Vary (`User-Agent`, `Referer`). It must say Vary.
@@ -37,11 +39,14 @@ mod attacks;
 mod bodies;
 mod bounds;
 mod control;
+mod encoded;
 mod followers;
 mod keys;
 mod naive;
+mod nonces;
 mod powers;
 mod revalidation;
 mod runner;
 mod scenarios;
 mod sequences;
+mod trying;

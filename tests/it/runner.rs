@@ -56,6 +56,10 @@ pub(crate) enum Subject {
     Tenants,
     /// Bodies are a part of what is asked.
     Bodies,
+    /// A marker in pages is replaced.
+    Nonces,
+    /// Nothing is answered from the cache: it only says what would be.
+    Trying,
     /// The positive control.
     Naive(Flaw),
 }
@@ -65,7 +69,7 @@ impl Subject {
     const fn hides(self) -> bool {
         matches!(
             self,
-            Self::Configured | Self::Listed | Self::Tenants | Self::Bodies
+            Self::Configured | Self::Listed | Self::Tenants | Self::Bodies | Self::Nonces
         )
     }
 }
@@ -76,6 +80,8 @@ const USUAL: &[Subject] = &[
     Subject::Api,
     Subject::General,
     Subject::Configured,
+    Subject::Nonces,
+    Subject::Trying,
 ];
 
 /// What a trusted proxy says to be known, and nobody else can.
@@ -111,8 +117,8 @@ pub(crate) struct Row {
     expect: Expect,
     /// Whether V's own answer stays in the cache: a cache that stores nothing proves nothing.
     kept: bool,
-    /// Where unkeyed headers and some parameters are hidden, A has said nothing: V may share.
-    hidden: bool,
+    /// Where what A says is hidden from the handler: V may share.
+    hidden: &'static [Subject],
     protocols: &'static [Protocol],
     subjects: &'static [Subject],
 }
@@ -127,7 +133,7 @@ impl Row {
             script: Arc::new(|_, _| Answer::default()),
             expect: Expect::Apart,
             kept: true,
-            hidden: false,
+            hidden: &[],
             protocols: &[Protocol::Http1, Protocol::Http2],
             subjects: USUAL,
         }
@@ -153,7 +159,13 @@ impl Row {
 
     /// What A says beside the key doesn't reach the handler of [`Subject::Configured`].
     pub(crate) const fn hidden(mut self) -> Self {
-        self.hidden = true;
+        self.hidden = &[Subject::Configured];
+        self
+    }
+
+    /// The handler of [`Subject::Nonces`] isn't told that only a part is asked for.
+    pub(crate) const fn whole(mut self) -> Self {
+        self.hidden = &[Subject::Nonces];
         self
     }
 
@@ -226,10 +238,10 @@ impl Row {
         settled(caches).await;
         let before = fixture.calls();
         let refused = attack.map_or(true, |heard| heard.status.is_client_error()) && before == 0;
-        let (expect, kept) = if self.hidden && subject == Subject::Configured {
-            (Expect::Shared, true)
-        } else {
-            (self.expect, self.kept)
+        let (expect, kept) = match subject {
+            subject if self.hidden.contains(&subject) => (Expect::Shared, true),
+            Subject::Trying if self.expect != Expect::Refused => (Expect::Apart, false),
+            _ => (self.expect, self.kept && subject != Subject::Trying),
         };
         ensure(refused == (expect == Expect::Refused), || {
             format!("refused by the server: {refused}")
@@ -314,7 +326,7 @@ pub(crate) async fn over_redis(redis: &RedisServer, count: usize) -> Caches {
 }
 
 /// Waits until what was stored can be found by whoever asks next.
-async fn settled(caches: &Caches) {
+pub(crate) async fn settled(caches: &Caches) {
     while caches.background() > 0 {
         tokio::time::sleep(Duration::from_micros(200)).await;
     }
@@ -355,6 +367,11 @@ pub(crate) async fn serve(subject: Subject, cache: &Cache, fixture: Fixture) -> 
             let layer = layer.posts(|_, body| body.starts_with(b"ask"));
             Server::start(layer.layer(fixture)).await
         }
+        Subject::Nonces => {
+            let layer = AnonymousCacheLayer::new(cache).ttl(TTL);
+            behind!(layer.replace_on_hit("placeholder", || "nonce".to_owned()))
+        }
+        Subject::Trying => behind!(AnonymousCacheLayer::new(cache).ttl(TTL).dry_run()),
         Subject::Naive(flaw) => Server::start(Naive::new(fixture, flaw)).await,
     }
 }

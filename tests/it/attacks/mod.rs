@@ -114,6 +114,16 @@ async fn the_general_layer_over_redis_shows_nobody_what_an_attacker_planted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_layer_that_replaces_markers_shows_nobody_what_an_attacker_planted() {
+    check(Subject::Nonces).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_shows_nobody_what_an_attacker_planted() {
+    check(Subject::Trying).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_option_alone_shows_nobody_what_an_attacker_planted() {
     for subject in [Subject::Listed, Subject::Tenants, Subject::Bodies] {
         check(subject).await;
