@@ -49,6 +49,8 @@ pub use pitlane_core::{
     Key, KeyError, KeyErrorKind, Outcome, Position, PositionError, Reason, Tag, TagKind, Timestamp,
     UplinkStatus,
 };
+#[cfg(feature = "macros")]
+pub use pitlane_macros::cached;
 pub use pitlane_policy::{Freshness, Profile};
 pub use replay::ReplayBody;
 pub use response::{

@@ -10,6 +10,7 @@ enum Failure<E> {
     TimedOut,
     Panicked,
     Miscounted { asked: usize, got: usize },
+    Configuration(Arc<crate::Error>),
 }
 
 /// What kind of failure a [`DataError`] is.
@@ -24,6 +25,8 @@ pub enum DataErrorKind {
     Panicked,
     /// A computation of several values returned another number of them.
     Miscounted,
+    /// There is no such cache.
+    Configuration,
 }
 
 impl<E> DataError<E> {
@@ -43,6 +46,13 @@ impl<E> DataError<E> {
         Self::of(Failure::Miscounted { asked, got })
     }
 
+    /// What `#[cached]` returns where no cache has its name.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn configuration(error: crate::Error) -> Self {
+        Self::of(Failure::Configuration(Arc::new(error)))
+    }
+
     const fn of(failure: Failure<E>) -> Self {
         Self { failure }
     }
@@ -55,6 +65,7 @@ impl<E> DataError<E> {
             Failure::TimedOut => DataErrorKind::TimedOut,
             Failure::Panicked => DataErrorKind::Panicked,
             Failure::Miscounted { .. } => DataErrorKind::Miscounted,
+            Failure::Configuration(_) => DataErrorKind::Configuration,
         }
     }
 
@@ -78,6 +89,7 @@ impl<E> Clone for DataError<E> {
                 asked: *asked,
                 got: *got,
             },
+            Failure::Configuration(error) => Failure::Configuration(Arc::clone(error)),
         })
     }
 }
@@ -92,6 +104,7 @@ impl<E> fmt::Display for DataError<E> {
                 f,
                 "a computation was asked for {asked} values and returned {got}"
             ),
+            Failure::Configuration(error) => error.fmt(f),
         }
     }
 }

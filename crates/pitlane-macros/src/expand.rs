@@ -1,0 +1,144 @@
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote};
+use syn::{
+    Attribute, Error, GenericArgument, Ident, ItemFn, PathArguments, Result, ReturnType, Type,
+    parse2, spanned::Spanned,
+};
+
+use crate::{arguments::Arguments, options::Options};
+
+pub(crate) fn cached(options: TokenStream, item: TokenStream) -> Result<TokenStream> {
+    let options = Options::parse(options)?;
+    let function: ItemFn = parse2(item)?;
+    if function.sig.asyncness.is_none() {
+        let message = "`#[cached]` is for async functions";
+        return Err(Error::new(function.sig.fn_token.span(), message));
+    }
+    if let Some(parameter) = function.sig.generics.type_params().next() {
+        let message = "a cached function has no type parameters: each type would need a key of \
+                       its own";
+        return Err(Error::new(parameter.span(), message));
+    }
+    let arguments = Arguments::of(&function)?;
+    arguments.check(&options)?;
+    let (value, error) = result_of(&function.sig.output)?;
+
+    let inner_name = format_ident!("__pitlane_compute_{}", function.sig.ident);
+    let inner = {
+        let mut inner = function.clone();
+        inner.sig.ident = inner_name.clone();
+        inner.sig.output = parse2(quote!(-> ::std::result::Result<#value, #error>))?;
+        inner.vis = syn::Visibility::Inherited;
+        inner.attrs.retain(|attribute| !is_outer(attribute));
+        quote!(#[doc(hidden)] #inner)
+    };
+    let ItemFn { vis, sig, .. } = &function;
+    let attrs = function
+        .attrs
+        .iter()
+        .filter(|attribute| is_outer(attribute));
+    let data = data(&options, &value);
+    let key = options.key.key()?;
+    let (own, pass) = (arguments.own(), arguments.pass());
+    let call = if arguments.is_method {
+        quote!(__pitlane_self.#inner_name(#pass))
+    } else {
+        quote!(#inner_name(#pass))
+    };
+    // A method's helper stands beside it; a function's inside, where nobody else sees it.
+    let (beside, inside) = if arguments.is_method {
+        (Some(inner), None)
+    } else {
+        (None, Some(inner))
+    };
+    Ok(quote! {
+        #beside
+        #(#attrs)*
+        #vis #sig {
+            #inside
+            let __pitlane_key = #key;
+            let __pitlane_data = #data;
+            #own
+            let __pitlane_compute = async move || #call.await;
+            __pitlane_data.get_or_compute(&__pitlane_key, __pitlane_compute).await
+        }
+    })
+}
+
+/// What speaks to callers; all else belongs to the body.
+fn is_outer(attribute: &Attribute) -> bool {
+    ["doc", "must_use", "deprecated"]
+        .iter()
+        .any(|name| attribute.path().is_ident(name))
+}
+
+/// An expression for how values are cached.
+fn data(options: &Options, value: &Type) -> TokenStream {
+    let Options {
+        caches,
+        cache,
+        tags,
+        user,
+        durations,
+        negative,
+        version,
+        codec,
+        ..
+    } = options;
+    let tags = tags.iter().map(|tag| tag.string());
+    let user = user.iter().map(|user| user.string());
+    let (setters, millis): (Vec<Ident>, Vec<u64>) = durations.iter().cloned().unzip();
+    let negative = negative.iter();
+    let (version, codec) = (version.iter(), codec.iter());
+    quote! {
+        ::pitlane::Caches::get(#caches, #cache)
+            .map_err(::pitlane::data::DataError::configuration)?
+            .data::<#value>()
+            #( .#setters(::std::time::Duration::from_millis(#millis)) )*
+            #( .negative(
+                ::std::option::Option::is_none,
+                ::std::time::Duration::from_millis(#negative),
+            ) )*
+            #( .version(#version) )*
+            #( .user(#user) )*
+            .tags(::std::vec::Vec::<::std::string::String>::from([ #(#tags),* ]))
+            #( .codec(#codec) )*
+    }
+}
+
+/// `T` and `E` of `Result<T, DataError<E>>`.
+fn result_of(output: &ReturnType) -> Result<(Type, Type)> {
+    let wrong = || {
+        let message = "a cached function returns `Result<T, DataError<E>>`; its body returns \
+                       `Result<T, E>`";
+        Error::new(output.span(), message)
+    };
+    let ReturnType::Type(_, ty) = output else {
+        return Err(wrong());
+    };
+    let mut result = arguments_of(ty, "Result").ok_or_else(wrong)?.into_iter();
+    let (Some(value), Some(error), None) = (result.next(), result.next(), result.next()) else {
+        return Err(wrong());
+    };
+    let error = arguments_of(&error, "DataError").ok_or_else(wrong)?;
+    let error = error.into_iter().next().ok_or_else(wrong)?;
+    Ok((value, error))
+}
+
+/// The type arguments of a path that ends in `name`.
+fn arguments_of(ty: &Type, name: &str) -> Option<Vec<Type>> {
+    let Type::Path(path) = ty else { return None };
+    let last = path
+        .path
+        .segments
+        .last()
+        .filter(|last| last.ident == name)?;
+    let PathArguments::AngleBracketed(arguments) = &last.arguments else {
+        return None;
+    };
+    let types = arguments.args.iter().filter_map(|argument| match argument {
+        GenericArgument::Type(ty) => Some(ty.clone()),
+        _ => None,
+    });
+    Some(types.collect())
+}

@@ -1,0 +1,12 @@
+//! A lifetime without a unit.
+use pitlane_macros::cached;
+
+pub struct Club;
+pub struct DataError<E>(E);
+
+#[cached(caches = &club.caches, cache = "query", key = "club:{id}", ttl = "10", skip(club))]
+async fn members(club: &Club, id: u64) -> Result<u64, DataError<String>> {
+    Ok(id)
+}
+
+fn main() {}
