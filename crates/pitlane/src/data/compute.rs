@@ -47,7 +47,7 @@ where
     ///
     /// Of all who ask at once, in this process, one computes; the others wait for the same value,
     /// or for the same error. The computation runs in a task of its own: it goes on when its caller is
-    /// dropped. It runs in a [`Scope`](crate::Scope): the value carries the tags of everything that
+    /// dropped. It runs in a [`Scope`]: the value carries the tags of everything that
     /// it takes from caches. A value that was invalidated while it was computed reaches those who
     /// asked before, and nobody else. Trouble with Redis is a miss.
     ///
