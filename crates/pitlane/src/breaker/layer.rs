@@ -202,7 +202,7 @@ impl<J, A> CircuitBreakerLayer<J, A> {
         self.judged_by(ServerErrorsFail)
     }
 
-    /// Which results are failures, by anything that is a [`Judge`].
+    /// Which results are failures, by anything that is a [`Judge`](super::Judge).
     pub fn judged_by<K>(self, judge: K) -> CircuitBreakerLayer<K, A> {
         CircuitBreakerLayer {
             circuit: self.circuit,
