@@ -26,7 +26,7 @@ impl Counter {
             Ok::<_, Infallible>(count)
         };
         let data = node.cache().data().tags(["members"]);
-        data.get_or_compute(key, compute).await.unwrap()
+        data.get_or_compute(key, compute).await.expect("a value")
     }
 }
 
