@@ -6,6 +6,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use bytes::Bytes;
+use clap::Parser as _;
 use http::{Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
@@ -14,8 +15,8 @@ use pitlane::{Cache, Caches, Clock};
 use pitlane_testkit::{Answer, Client, Origin, Protocol, Reply, Server};
 use tokio::net::TcpListener;
 use tonic::transport::Endpoint;
-use tonic_server::Racing;
 use tonic_server::proto::{GetClubRequest, clubs_client::ClubsClient};
+use tonic_server::{Options, Racing};
 use tower::{BoxError, Layer, Service, ServiceExt, service_fn};
 
 #[doc = include_str!("../../../docs/guide/first-lines.md")]
@@ -319,7 +320,8 @@ pub async fn check_calls<E: std::fmt::Debug>(
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let url = format!("http://{}/", listener.local_addr().expect("an address"));
     let caches = Caches::builder().build().expect("caches");
-    let racing = Racing::new(&caches, Duration::ZERO).expect("a cache");
+    let options = Options::parse_from(["tonic-server"]);
+    let racing = Racing::new(&caches, &options).expect("a cache");
     let computed = racing.clone();
     let check = async {
         let channel = Endpoint::from_shared(url).expect("a URL").connect().await;

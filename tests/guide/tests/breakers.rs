@@ -1,7 +1,7 @@
 //! Pitlane's own circuit breaker: inside, what is stored outlives what has failed.
 
-use http::StatusCode;
-use pitlane::{AnonymousCacheLayer, CircuitBreakerLayer, testing};
+use http::{Response, StatusCode};
+use pitlane::{AnonymousCacheLayer, CircuitBreakerLayer, ResponseBody, testing};
 use pitlane_testkit::{Origin, Reply};
 use tower::ServiceBuilder;
 
@@ -49,5 +49,27 @@ async fn inside_hits_and_stale_pages_go_on_while_the_circuit_is_open() {
         let stale = site.get("/", &[]).await;
         check(&stale, 200, "detail=stale-if-error");
         assert_eq!(origin.calls(), 1);
+    }
+}
+
+#[tokio::test]
+async fn outside_hits_are_refused_while_the_circuit_is_open() {
+    for protocol in BOTH {
+        let (caches, _clock) = testing::caches();
+        let cache = caches.get("default").unwrap();
+        let breaker = CircuitBreakerLayer::new()
+            .clock(testing::caches().1)
+            .respond_with(|_| Response::new(ResponseBody::default()));
+        let circuit = breaker.circuit();
+        let stack = ServiceBuilder::new()
+            .layer(breaker)
+            .layer(AnonymousCacheLayer::new(&cache).ttl(MINUTE))
+            .service(handler());
+        let site = Site::start(protocol, stack).await;
+        check(&site.get("/", &[]).await, 200, "stored");
+        check(&site.get("/", &[]).await, 200, "pitlane; hit");
+        circuit.trip();
+        let refused = site.get("/", &[]).await;
+        assert_eq!((refused.text(), refused.header("cache-status")), ("", ""));
     }
 }
