@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use pitlane::{Key, RemoteLookup};
 use pitlane_testkit::RedisServer;
 use tonic::{Code, Request};
 use tonic_server::proto::RenameClubRequest;
@@ -71,6 +72,21 @@ async fn joined(redis: &RedisServer) -> Running {
     let closed = server.caches.redis().unwrap().when_closed();
     let closed = tokio::time::timeout(DEADLINE, closed).await;
     closed.expect("the circuit is closed");
+    let cache = server.caches.get("default").unwrap();
+    let answered = || {
+        let silent = [RemoteLookup::Skipped, RemoteLookup::Failed];
+        let lookups = cache.remote_lookups();
+        let answered = lookups.iter().filter(|(how, _)| !silent.contains(how));
+        answered.map(|(_, count)| count).sum::<u64>()
+    };
+    let touch = async {
+        while answered() == 0 {
+            let _ = cache.read(&Key::new("probe")).await;
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    let touched = tokio::time::timeout(DEADLINE, touch).await;
+    touched.expect("the server is in touch");
     server
 }
 

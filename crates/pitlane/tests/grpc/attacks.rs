@@ -20,12 +20,12 @@ const EVIL: &str = "ZXZpbA";
 
 /// What somebody's own call carries.
 #[derive(Clone, Copy, Debug)]
-enum Own {
+pub(crate) enum Own {
     Metadata(&'static str, &'static str),
     Authority(&'static str),
 }
 
-const ATTACKS: &[Own] = &[
+pub(crate) const ATTACKS: &[Own] = &[
     Own::Metadata("authorization", "Bearer ZXZpbA"),
     Own::Metadata("proxy-authorization", "Basic ZXZpbA"),
     Own::Metadata("cookie", "session=ZXZpbA"),
@@ -58,14 +58,14 @@ const ATTACKS: &[Own] = &[
     Own::Metadata("x-request-id", EVIL),
 ];
 
-fn layered(layer: GrpcCacheLayer) -> GrpcCacheLayer {
+pub(crate) fn layered(layer: GrpcCacheLayer) -> GrpcCacheLayer {
     layer
         .add_metadata(HeaderName::from_static("x-tenant"))
         .add_harmless_metadata(HeaderName::from_static("x-request-id"))
 }
 
 /// A handler that shows whatever it sees, in a coding that the client takes.
-fn echo() -> Echo {
+pub(crate) fn echo() -> Echo {
     Echo::new(|seen| async move {
         let text = seen.reflection();
         let accepted = seen.head.headers.get("grpc-accept-encoding");
@@ -82,16 +82,16 @@ fn echo() -> Echo {
 }
 
 impl Own {
-    async fn call(self, client: &Client) -> Answer {
+    pub(crate) async fn call(self, client: &Client, text: &str) -> Answer {
         match self {
-            Self::Metadata(name, value) => client.call_with("a", &[(name, value)]).await,
-            Self::Authority(name) => client.named(name).call("a").await,
+            Self::Metadata(name, value) => client.call_with(text, &[(name, value)]).await,
+            Self::Authority(name) => client.named(name).call(text).await,
         }
     }
 }
 
 /// Whether a clean answer has something in it that a clean call can't have caused.
-fn is_poisoned(answer: &Answer) -> bool {
+pub(crate) fn is_poisoned(answer: &Answer) -> bool {
     let text = String::from_utf8_lossy(&answer.body);
     let shown = text.contains(EVIL) || text.contains("26969886S");
     shown || answer.head.contains_key("grpc-encoding") || answer.body.first() == Some(&1)
@@ -110,7 +110,7 @@ where
     for own in ATTACKS {
         let server = Server::start(make()).await;
         let client = Client::connect(&server).await;
-        let attacker = own.call(&client).await;
+        let attacker = own.call(&client, "a").await;
         assert!(
             is_poisoned(&attacker) || !shown_to_handler,
             "the handler does not show {own:?}: {attacker:?}"
@@ -145,7 +145,7 @@ async fn somebodys_own_call_reaches_the_handler_although_a_clean_answer_is_store
         let server = Server::start(layered(bench.layer.clone()).layer(echo.clone())).await;
         let client = Client::connect(&server).await;
         client.call("a").await;
-        let answer = own.call(&client).await;
+        let answer = own.call(&client, "a").await;
         // What the handler can't see can't matter to it.
         let hidden = matches!(
             own,
