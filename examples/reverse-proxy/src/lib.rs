@@ -4,6 +4,7 @@
 //! connections with the result. [`run`] is the whole program but for its command line.
 
 mod admin;
+mod metrics;
 mod options;
 mod origin;
 mod server;
@@ -13,10 +14,12 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use metrics::Scrapes;
 use pitlane::Caches;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tower::Layer;
 
 pub use admin::{Admin, AdminToken, AdminTokenError};
 pub use options::{Options, Profile};
@@ -48,17 +51,32 @@ pub async fn run(options: &Options) -> Result<(), RunError> {
         Some((address, token)) => Some((bind(address).await?, token)),
         None => None,
     };
-    announce(&listener, admin.as_ref().map(|(listener, _)| listener))
-        .map_err(RunError::Announce)?;
+    let scrapes = match options.metrics {
+        Some(address) => Some((bind(address).await?, Scrapes::install(&caches)?)),
+        None => None,
+    };
+    let others = [
+        ("admin API", admin.as_ref().map(|(listener, _)| listener)),
+        ("metrics", scrapes.as_ref().map(|(listener, _)| listener)),
+    ];
+    announce(&listener, others).map_err(RunError::Announce)?;
 
     let (stopping, stopped) = watch::channel(false);
     let stop = async move {
         stop.await;
         stopping.send_replace(true);
     };
-    let (drained, ()) = tokio::join!(
-        serve(listener, service, stop),
-        serve_admin(admin, &caches, stopped)
+    let measures = scrapes.as_ref().map(|(_, scrapes)| scrapes.layer());
+    let proxy = async {
+        match measures {
+            Some(measures) => serve(listener, measures.layer(service), stop).await,
+            None => serve(listener, service, stop).await,
+        }
+    };
+    let (drained, (), ()) = tokio::join!(
+        proxy,
+        serve_admin(admin, &caches, stopped.clone()),
+        serve_metrics(scrapes, stopped)
     );
     if let Drained::CutOff(connections) = drained {
         eprintln!("reverse-proxy: {connections} connections were still busy and were cut off");
@@ -73,7 +91,7 @@ pub async fn run(options: &Options) -> Result<(), RunError> {
 async fn serve_admin(
     admin: Option<(TcpListener, AdminToken)>,
     caches: &Caches,
-    mut stopped: watch::Receiver<bool>,
+    stopped: watch::Receiver<bool>,
 ) {
     let Some((listener, token)) = admin else {
         return;
@@ -85,12 +103,20 @@ async fn serve_admin(
         eprintln!("reverse-proxy: the admin token crosses the network unencrypted to {bound}");
     }
     let service = Admin::new(caches.clone(), token, bound);
-    let stop = async move {
-        // An error means that the proxy is gone, which is an end as well.
-        let _ = stopped.wait_for(|stopped| *stopped).await;
-    };
     // What an admin still waits for is not worth a word.
-    let _ = serve(listener, service, stop).await;
+    let _ = serve(listener, service, stop_of(stopped)).await;
+}
+
+/// Answers scrapes, if there are to be any, as long as the proxy accepts connections.
+async fn serve_metrics(scrapes: Option<(TcpListener, Scrapes)>, stopped: watch::Receiver<bool>) {
+    if let Some((listener, scrapes)) = scrapes {
+        scrapes.serve(listener, stop_of(stopped)).await;
+    }
+}
+
+async fn stop_of(mut stopped: watch::Receiver<bool>) {
+    // An error means that the proxy is gone, which is an end as well.
+    let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
 /// Why the proxy could not run.
@@ -109,11 +135,14 @@ pub enum RunError {
     /// The address to listen on is taken, not ours, or not allowed.
     #[error("cannot listen on {address}: {source}")]
     Bind {
-        /// What `--listen` or `--admin` said.
+        /// What `--listen`, `--admin` or `--metrics` said.
         address: SocketAddr,
         /// What the system said.
         source: io::Error,
     },
+    /// Something else in the process has installed a recorder of metrics.
+    #[error("cannot record metrics: {0}")]
+    Metrics(#[from] metrics_exporter_prometheus::BuildError),
     /// The system does not let us watch for SIGTERM and SIGINT.
     #[error("cannot watch for signals: {0}")]
     Signals(#[source] io::Error),
@@ -139,13 +168,15 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, RunError> {
         .map_err(|source| RunError::Bind { address, source })
 }
 
-/// Whoever started the proxy waits for the first line, so both are flushed together and name the
+/// Whoever started the proxy waits for the first line, so all are flushed together and name the
 /// actual ports.
-fn announce(proxy: &TcpListener, admin: Option<&TcpListener>) -> io::Result<()> {
+fn announce(proxy: &TcpListener, others: [(&str, Option<&TcpListener>); 2]) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "listening on {}", proxy.local_addr()?)?;
-    if let Some(admin) = admin {
-        writeln!(out, "admin API on {}", admin.local_addr()?)?;
+    for (what, listener) in others {
+        if let Some(listener) = listener {
+            writeln!(out, "{what} on {}", listener.local_addr()?)?;
+        }
     }
     out.flush()
 }

@@ -50,6 +50,9 @@ pub struct Options {
     /// The file with the token that opens the admin API, of at least 32 bytes.
     #[arg(long, value_name = "FILE", requires = "admin")]
     pub admin_token_file: Option<PathBuf>,
+    /// Where Prometheus finds /metrics; whoever reaches it can read them, so keep it on loopback.
+    #[arg(long, value_name = "ADDR")]
+    pub metrics: Option<SocketAddr>,
 }
 
 /// A URL may hold a password, so no message of ours shows it.

@@ -14,6 +14,7 @@ mod freshness;
 mod headers;
 #[cfg(target_os = "linux")]
 mod memory;
+mod metrics;
 mod program;
 mod resend;
 mod secrets;

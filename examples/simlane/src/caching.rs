@@ -161,7 +161,7 @@ fn signed_in(parts: &Parts) -> Option<String> {
         .map(|SignedIn(id)| id.to_string())
 }
 
-fn matched_path(parts: &Parts) -> Option<&str> {
+pub(crate) fn matched_path(parts: &Parts) -> Option<&str> {
     parts
         .extensions
         .get::<MatchedPath>()

@@ -11,6 +11,7 @@ pub mod changes;
 mod db;
 mod failure;
 mod model;
+mod monitoring;
 mod options;
 mod pages;
 mod read;
@@ -119,6 +120,7 @@ impl Opened {
         tokio::select! {
             done = async { server.await } => done?,
             () = overdue => {}
+            () = monitoring::upkeep() => {}
         }
         if !self.site.0.caching.shutdown(FAREWELL).await {
             eprintln!("simlane: Redis was not told of the last writes");
@@ -152,6 +154,7 @@ pub fn banner(address: SocketAddr) -> String {
          \n  a club   {url}/clubs/1\
          \n  search   {url}/search?q=night\
          \n  the API  {url}/api/clubs\
+         \n  metrics  {url}/metrics\
          \n  sign in  {url}/login   (user: {user}, password: {password})\n\
          \nAsk twice, and Cache-Status tells of a miss and then of a hit:\n\
          \n  curl -i {url}/clubs/1\n\

@@ -24,7 +24,7 @@ use http::{HeaderValue, Method, header};
 use crate::caching::identify;
 use crate::changes::{ShownTags, TouchedTags};
 use crate::failure::Failure;
-use crate::{Site, api, pages};
+use crate::{Site, api, monitoring, pages};
 
 pub(crate) fn routes(site: Site) -> Router {
     let framed = from_fn_with_state(site.clone(), pages::frame);
@@ -49,7 +49,8 @@ pub(crate) fn routes(site: Site) -> Router {
         .nest("/api", Router::new().fallback(nothing_here))
         .merge(unkept())
         .fallback(nothing_here.layer(framed).layer(exposed))
-        .layer(from_fn(same_site));
+        .layer(from_fn(same_site))
+        .layer(monitoring::layer(&caching.caches));
     all.with_state(site)
 }
 
@@ -167,6 +168,7 @@ fn unkept() -> Router<Site> {
     Router::new()
         .route("/static/site.css", get(pages::stylesheet))
         .route("/healthz", get(async || "ok\n"))
+        .route("/metrics", get(monitoring::scrape))
 }
 
 async fn nothing_here() -> Failure {

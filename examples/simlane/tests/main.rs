@@ -12,6 +12,7 @@ mod caching;
 mod client;
 mod consistency;
 mod crawl;
+mod metrics;
 mod pages;
 mod program;
 mod server;

@@ -9,6 +9,8 @@ mod keeper;
 mod layer;
 mod ledger;
 mod measure;
+#[cfg(all(test, feature = "redis"))]
+mod page;
 mod registry;
 mod running;
 mod service;

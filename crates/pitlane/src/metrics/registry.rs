@@ -31,4 +31,14 @@ impl Eviction {
             Self::TooLarge => "too-large",
         }
     }
+    /// One sentence for people.
+    #[cfg(all(test, feature = "redis"))]
+    pub(crate) const fn explain(self) -> &'static str {
+        match self {
+            Self::Capacity => "Something else needed the room.",
+            Self::TooLarge => {
+                "It has more beside its body than there is room for, and never entered."
+            }
+        }
+    }
 }

@@ -52,4 +52,29 @@ impl Trouble {
             Self::ReclaimFailed => "reclaim-failed",
         }
     }
+    /// One sentence for people.
+    #[cfg(all(test, feature = "metrics", feature = "redis"))]
+    pub(crate) const fn explain(self) -> &'static str {
+        match self {
+            Self::Corrupt => "What Redis held was no entry; it was deleted.",
+            Self::ReadFailed => "Redis did not answer a look within the budget, or said no.",
+            Self::WriteFailed => "Redis did not take an entry.",
+            Self::WriteOverload => {
+                "An entry was not sent to Redis: too many calls, or too many bytes, were on their way."
+            }
+            Self::WriteSkipped => "An entry was not sent to Redis, which was out of reach.",
+            Self::WriteTooLarge => {
+                "An entry was not sent to Redis: nobody could read it there, because it is too large."
+            }
+            Self::DeleteFailed => {
+                "An entry that is wrong was not taken out of Redis; its lifetime or the log ends it."
+            }
+            Self::BackgroundFull => {
+                "Too much ran in the background already: a refresh, or an entry for Redis, was left out."
+            }
+            Self::ReclaimFailed => {
+                "Giving back the memory in Redis after a clear ended early; expiry does the rest."
+            }
+        }
+    }
 }

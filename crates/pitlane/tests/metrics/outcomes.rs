@@ -6,11 +6,11 @@ use bytes::Bytes;
 use http::{Method, Response};
 use http_body_util::Full;
 use pitlane::{MetricsLayer, ResponseCacheLayer};
-use tower::{Layer, service_fn};
+use tower::{Layer, ServiceExt, service_fn};
 
 use crate::{
     book::Book,
-    drive::{Asked, SECOND, app, bench, get, measured, request, send, site},
+    drive::{Asked, SECOND, app, bench, get, measured, request, send, site, until},
 };
 
 const SECONDS: &str = "http_server_request_duration_seconds";
@@ -144,6 +144,33 @@ async fn layers_around_one_another_and_stacked_caches_tell_of_the_outermost_cach
         .layer(cached(&inner).layer(service_fn(site)));
     send(&measured().layer(bypassing), get("/page")).await;
     assert_eq!(book.samples(&series("page", "hit")).len(), 1);
+}
+
+/// A stale answer goes out while a refresh runs for nobody: what a cache within says of that is not
+/// the outcome of the request.
+#[tokio::test]
+async fn a_refresh_in_the_background_is_nobodys_outcome() {
+    let book = Book::default();
+    let _reader = metrics::set_default_local_recorder(&book);
+    let (outer, inner) = (bench(), bench());
+    let cached = |bench: &crate::drive::Bench| ResponseCacheLayer::new(&bench.cache);
+    let stack = cached(&outer).layer(cached(&inner).layer(service_fn(site)));
+    let app = measured().layer(stack);
+    let page = "/page?max-age=60,stale-while-revalidate=60";
+    send(&app, get(page)).await;
+    outer.clock.advance(70 * SECOND);
+    let answer = app.clone().oneshot(get(page)).await.unwrap();
+    let refreshed = outer.caches.clone();
+    until("the refresh has begun", || inner.cache.counts().len() > 1).await;
+    until("the refresh has ended", || refreshed.background() == 0).await;
+    drop(answer);
+    let stale = format!("{SECONDS}{{method=GET,route=page,status=200,outcome=stale}}");
+    assert_eq!(
+        book.samples(&stale).len(),
+        1,
+        "{:?}",
+        book.measured(SECONDS)
+    );
 }
 
 #[tokio::test]

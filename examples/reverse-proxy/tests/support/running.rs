@@ -29,6 +29,8 @@ pub(crate) struct Started {
     pub(crate) address: SocketAddr,
     /// Where the admin API is, if there is one.
     pub(crate) admin: Option<SocketAddr>,
+    /// Where its metrics are, if they are anywhere.
+    pub(crate) metrics: Option<SocketAddr>,
     /// Everything that it says on standard error until it ends.
     pub(crate) said: JoinHandle<String>,
 }
@@ -60,10 +62,15 @@ pub(crate) async fn start_with(
         true => Some(announced(&mut lines, "admin API on ").await),
         false => None,
     };
+    let metrics = match flags.contains(&"--metrics") {
+        true => Some(announced(&mut lines, "metrics on ").await),
+        false => None,
+    };
     Started {
         child,
         address,
         admin,
+        metrics,
         said,
     }
 }
