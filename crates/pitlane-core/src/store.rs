@@ -11,14 +11,18 @@ pub type RemoteFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>
 /// than a miss to a reader of a cache. Implementations bound their own time and never wait for
 /// ever.
 pub trait RemoteStore: fmt::Debug + Send + Sync + 'static {
+    /// How often the store was connected to. Another number than before may mean that it has begun
+    /// anew, with an older state of its data.
+    fn connections(&self) -> u64;
+
     /// The bytes stored under `key`, if any.
     fn get<'a>(&'a self, key: &'a str) -> RemoteFuture<'a, Option<Bytes>>;
 
     /// The bytes stored under each of `keys`, read at one moment.
     fn get_many<'a>(&'a self, keys: &'a [&'a str]) -> RemoteFuture<'a, Vec<Option<Bytes>>>;
 
-    /// Stores `value` for at most `ttl` (in whole milliseconds, at least one), if `condition`
-    /// holds; says whether it did.
+    /// Stores `value` for at most `ttl` (in whole milliseconds, at least one; `Duration::MAX` is
+    /// for ever), if `condition` holds; says whether it did.
     ///
     /// After an error it may still be stored later: entries of caches carry their log position,
     /// so a late write of one can't be wrong, only useless.

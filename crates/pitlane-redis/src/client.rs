@@ -98,7 +98,7 @@ impl CircuitBrokenRedis {
             let task = async move {
                 // The watch comes first, so that it sees the first connection.
                 tokio::join!(
-                    connection::watch(&connection.client, &shared.circuit),
+                    connection::watch(&connection, &shared.circuit),
                     connection::keep_connected(&connection.client),
                 );
             };

@@ -1,5 +1,5 @@
 use std::{
-    sync::atomic::{AtomicBool, AtomicU32, Ordering},
+    sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -49,6 +49,8 @@ pub(crate) struct Connection {
     is_down: AtomicBool,
     is_stuck: AtomicBool,
     is_reconnecting: AtomicBool,
+    /// How often it was made.
+    made: AtomicU64,
 }
 
 impl Connection {
@@ -69,7 +71,12 @@ impl Connection {
             is_down: AtomicBool::new(true),
             is_stuck: AtomicBool::new(false),
             is_reconnecting: AtomicBool::new(false),
+            made: AtomicU64::new(0),
         }
+    }
+
+    pub(crate) fn made(&self) -> u64 {
+        self.made.load(Ordering::Relaxed)
     }
 
     /// These flags only steer who tries what; no data is handed over through them.
@@ -193,7 +200,8 @@ impl Drop for AbortOnDrop {
 
 /// Tells the circuit what the library finds out by itself: a new connection, which is worth a
 /// probe at once, and a server that doesn't let us in, which no call would ever see.
-pub(crate) async fn watch(client: &Client, circuit: &Circuit) {
+pub(crate) async fn watch(connection: &Connection, circuit: &Circuit) {
+    let client = &connection.client;
     let mut errors = client.error_rx();
     let mut reconnects = client.reconnect_rx();
     let mut is_told = false;
@@ -214,6 +222,7 @@ pub(crate) async fn watch(client: &Client, circuit: &Circuit) {
             },
             server = reconnects.recv() => match server {
                 Ok(_) | Err(RecvError::Lagged(_)) => {
+                    connection.made.fetch_add(1, Ordering::Relaxed);
                     settled(client).await;
                     is_told = false;
                     circuit.expedite();

@@ -130,6 +130,10 @@ impl Database {
 }
 
 impl RemoteStore for Database {
+    fn connections(&self) -> u64 {
+        self.connection.made()
+    }
+
     fn get<'a>(&'a self, key: &'a str) -> RemoteFuture<'a, Option<Bytes>> {
         let commands = &self.connection.commands;
         let send = move || async move { text(commands.get::<Value, _>(key).await?) };
@@ -167,7 +171,7 @@ impl RemoteStore for Database {
             let value = bounds
                 .charge(value)
                 .ok_or_else(|| Failure::new(FailureKind::Overloaded))?;
-            let expires = Some(Expiration::PX(whole_millis(ttl)));
+            let expires = (ttl < Duration::MAX).then(|| Expiration::PX(whole_millis(ttl)));
             let options = match condition {
                 Condition::Always => None,
                 Condition::IfAbsent => Some(SetOptions::NX),

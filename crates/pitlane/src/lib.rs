@@ -36,8 +36,8 @@ mod units;
 
 pub use breaker::CircuitBreakerLayer;
 pub use cache::{
-    Cache, Caches, CachesBuilder, Claim, Coherence, Fill, Invalidated, Invalidation, Kind,
-    MemoryUse, Owed, Records, RemoteLookup, Scope, Tier, Value, Wrote, depend_on,
+    Cache, Caches, CachesBuilder, Claim, Coherence, Era, Fill, Invalidated, Invalidation, Kind,
+    MemoryUse, Owed, Records, RemoteLookup, Scope, Sighting, Tier, Value, Wrote, depend_on,
 };
 pub use clock::Clock;
 pub use error::{Error, ErrorKind};

@@ -52,6 +52,28 @@ async fn a_value_expires() {
 }
 
 #[tokio::test]
+async fn a_value_for_ever_has_no_time_to_live() {
+    let server = RedisServer::start();
+    let database = database(&server).await;
+    for (key, ttl) in [("ever", Duration::MAX), ("minute", MINUTE)] {
+        let value = Bytes::from_static(b"x");
+        let stored = database.set(key, value, ttl, Condition::IfAbsent);
+        assert!(stored.await.unwrap());
+        let expires = server.run(&["TTL", key]).integer() >= 0;
+        assert_eq!(expires, key == "minute", "{key}");
+    }
+}
+
+#[tokio::test]
+async fn another_process_is_another_connection() {
+    let server = RedisServer::start();
+    let database = database(&server).await;
+    let before = database.connections();
+    server.restart();
+    patient(async || database.connections() > before).await;
+}
+
+#[tokio::test]
 async fn many_are_read_peeked_at_and_unlinked_in_order() {
     let server = RedisServer::start();
     let database = database(&server).await;

@@ -34,7 +34,7 @@ pub use caches::Caches;
 pub(crate) use caches::WeakCaches;
 pub use fill::{Claim, Fill, Tier, Value};
 pub use invalidate::{Invalidated, Invalidation, Owed};
-pub use records::{Records, Wrote};
+pub use records::{Era, Records, Sighting, Wrote};
 pub use remote::RemoteLookup;
 pub use scope::{Scope, depend_on};
 

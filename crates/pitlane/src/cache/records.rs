@@ -1,14 +1,15 @@
 //! Caches of the kind `store`: for what can't be computed again.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+use std::{fmt, iter, slice};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use pitlane_core::{Condition, Key, RemoteStore, StoreError, StoreErrorKind};
 
 use super::reclaim::{Sweep, reclaim};
 use super::{Cache, Kind, note_if_left};
+use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
 use crate::stats::Trouble;
 
@@ -40,7 +41,48 @@ pub enum Wrote {
     No,
 }
 
+/// When a store began, and how often it was cleared since.
+///
+/// A record counts in the era that it was written in. A Redis that has lost its data begins a new
+/// life, which nobody can mistake for a clear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Era {
+    life: u32,
+    clears: u32,
+}
+
+/// What was under a key at one moment: the ground on which a [`swap`](Records::swap) stands.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Sighting {
+    era: Era,
+    stored: Option<Bytes>,
+}
+
 impl Cache {
+    /// What the cache holds.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.settings().kind
+    }
+
+    /// How long what is in it lives unless something else is said.
+    #[must_use]
+    pub fn ttl(&self) -> Option<Duration> {
+        self.settings().ttl
+    }
+
+    /// Whether it has a Redis, whose content all nodes share.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.inner.remote.is_some()
+    }
+
+    /// The clock that its times are read from.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        self.shared().clock.clone()
+    }
+
     /// The records of a cache whose kind is `store`.
     ///
     /// # Errors
@@ -49,7 +91,7 @@ impl Cache {
     pub fn records(&self) -> Result<Records, Error> {
         let name = self.name();
         let wrong = |message| Error::new(ErrorKind::Configuration, message);
-        if self.settings().kind != Kind::Store {
+        if self.kind() != Kind::Store {
             return Err(wrong(format!(
                 "the cache {name:?} holds no records; say kind = \"store\" for it"
             )));
@@ -66,6 +108,93 @@ impl Cache {
     }
 }
 
+impl Era {
+    /// An era of somebody's own making, as for a store in a test.
+    #[must_use]
+    pub const fn new(life: u32, clears: u32) -> Self {
+        Self { life, clears }
+    }
+
+    /// Whether Redis has lost its data between `earlier` and this.
+    #[must_use]
+    pub const fn has_forgotten(self, earlier: Self) -> bool {
+        self.life != earlier.life
+    }
+
+    /// Whether the store was cleared between `earlier` and this. Where data was lost in between,
+    /// whether it was cleared since.
+    #[must_use]
+    pub const fn has_cleared(self, earlier: Self) -> bool {
+        let before = if self.has_forgotten(earlier) {
+            0
+        } else {
+            earlier.clears
+        };
+        self.clears != before
+    }
+
+    const fn from_number(number: u64) -> Self {
+        #[expect(clippy::cast_possible_truncation, reason = "they are its two halves")]
+        Self {
+            life: (number >> 32) as u32,
+            clears: number as u32,
+        }
+    }
+
+    const fn number(self) -> u64 {
+        ((self.life as u64) << 32) | self.clears as u64
+    }
+
+    /// A life that was never seen, not yet cleared. Numbers in Redis have a sign.
+    fn fresh() -> Self {
+        Self {
+            life: (random() >> 1).max(1),
+            clears: 0,
+        }
+    }
+}
+
+impl Sighting {
+    /// What is seen where nothing is.
+    #[must_use]
+    pub const fn empty(era: Era) -> Self {
+        Self { era, stored: None }
+    }
+
+    /// What is seen where `value` was stored in `era`, by whoever did that.
+    #[must_use]
+    pub fn of(era: Era, value: &[u8]) -> Self {
+        Self {
+            era,
+            stored: Some(record(era.number(), value)),
+        }
+    }
+
+    /// When it was.
+    #[must_use]
+    pub const fn era(&self) -> Era {
+        self.era
+    }
+
+    /// The record, if there is one that no clear came after.
+    #[must_use]
+    pub fn record(&self) -> Option<Bytes> {
+        let stored = self.stored.as_ref()?;
+        let generation = generation_of(stored)?;
+        (generation == self.era.number()).then(|| stored.slice(HEAD..))
+    }
+}
+
+impl fmt::Debug for Sighting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Records may be secrets.
+        f.debug_struct("Sighting")
+            .field("era", &self.era)
+            .field("length", &self.record().map(|record| record.len()))
+            .finish()
+    }
+}
+
 impl Records {
     /// The record under `key`, if there is one.
     ///
@@ -73,8 +202,69 @@ impl Records {
     ///
     /// [`ErrorKind::Redis`] when Redis can't say.
     pub async fn read(&self, key: &Key) -> Result<Option<Bytes>, Error> {
-        let found = self.look(&self.name(key)).await?;
-        Ok(found.record())
+        Ok(self.see(key).await?.record())
+    }
+
+    /// What is under `key` now.
+    ///
+    /// # Errors
+    ///
+    /// As [`Records::read`].
+    pub async fn see(&self, key: &Key) -> Result<Sighting, Error> {
+        let (_, seen) = self.see_many(slice::from_ref(key)).await?;
+        seen.into_iter()
+            .next()
+            .ok_or_else(|| failed(StoreErrorKind::Protocol.into()))
+    }
+
+    /// What is under each of `keys`, at one moment.
+    ///
+    /// # Errors
+    ///
+    /// As [`Records::read`].
+    pub async fn see_many(&self, keys: &[Key]) -> Result<(Era, Vec<Sighting>), Error> {
+        let names: Vec<String> = keys.iter().map(|key| self.name(key)).collect();
+        let generation = self.generation_key();
+        let all: Vec<&str> = iter::once(&*generation)
+            .chain(names.iter().map(|name| &**name))
+            .collect();
+        let mut found = self.store.get_many(&all).await.map_err(failed)?.into_iter();
+        let era = match found.next().flatten().as_ref().and_then(number) {
+            Some(number) => Era::from_number(number),
+            // Whatever is there is of a life that Redis has forgotten.
+            None => self.begin().await?,
+        };
+        let seen = found.map(|stored| Sighting { era, stored }).collect();
+        Ok((era, seen))
+    }
+
+    /// Stores a record for `ttl` if what was seen under `key` is all that is there still.
+    ///
+    /// # Errors
+    ///
+    /// As [`Records::write`].
+    pub async fn swap(
+        &self,
+        key: &Key,
+        seen: &Sighting,
+        value: &[u8],
+        ttl: Duration,
+    ) -> Result<Wrote, Error> {
+        let name = self.name(key);
+        let record = record(seen.era.number(), value);
+        let stored = match &seen.stored {
+            Some(stored) => {
+                self.store
+                    .exchange(&name, stored.clone(), Some(record), ttl)
+                    .await
+            }
+            None => {
+                self.store
+                    .set(&name, record, ttl, Condition::IfAbsent)
+                    .await
+            }
+        };
+        stored.map(wrote).map_err(failed)
     }
 
     /// Stores a record for `ttl`, whatever was there.
@@ -84,7 +274,7 @@ impl Records {
     /// [`ErrorKind::Redis`] when it is not known to be stored. It may be stored all the same.
     pub async fn write(&self, key: &Key, value: &[u8], ttl: Duration) -> Result<(), Error> {
         let name = self.name(key);
-        let record = record(self.generation().await?, value);
+        let record = record(self.era().await?.number(), value);
         let stored = self.store.set(&name, record, ttl, Condition::Always);
         stored.await.map(drop).map_err(failed)
     }
@@ -95,18 +285,18 @@ impl Records {
     ///
     /// As [`Records::write`].
     pub async fn create(&self, key: &Key, value: &[u8], ttl: Duration) -> Result<Wrote, Error> {
-        let name = self.name(key);
-        let generation = self.generation().await?;
-        let found = self.store.get(&name).await.map_err(failed)?;
-        // A record that a clear made unusable must not stand in the way of a new one, and must
-        // not take a new one along when it goes.
-        if let Some(stored) = found.filter(|found| generation_of(found) != Some(generation)) {
-            let removed = self.store.exchange(&name, stored, None, ttl);
-            removed.await.map_err(failed)?;
+        for _ in 0..MAX_TRIES {
+            let seen = self.see(key).await?;
+            if seen.record().is_some() {
+                return Ok(Wrote::No);
+            }
+            // What a clear made unusable does not stand in the way of a new record, but the walk
+            // that takes it away may come in between.
+            if self.swap(key, &seen, value, ttl).await? == Wrote::Yes {
+                return Ok(Wrote::Yes);
+            }
         }
-        let record = record(generation, value);
-        let stored = self.store.set(&name, record, ttl, Condition::IfAbsent);
-        stored.await.map(wrote).map_err(failed)
+        Err(failed(StoreErrorKind::Busy.into()))
     }
 
     /// Stores a record in the place of the one that is there now: what was deleted meanwhile
@@ -116,23 +306,16 @@ impl Records {
     ///
     /// As [`Records::write`].
     pub async fn replace(&self, key: &Key, value: &[u8], ttl: Duration) -> Result<Wrote, Error> {
-        let name = self.name(key);
         for _ in 0..MAX_TRIES {
-            let found = self.look(&name).await?;
-            let (Some(generation), Some(stored)) = (found.generation, found.stored) else {
-                return Ok(Wrote::No);
-            };
-            if generation_of(&stored) != Some(generation) {
+            let seen = self.see(key).await?;
+            if seen.record().is_none() {
                 return Ok(Wrote::No);
             }
-            let record = record(generation, value);
-            let stored = self.store.exchange(&name, stored, Some(record), ttl);
-            if stored.await.map_err(failed)? {
+            if self.swap(key, &seen, value, ttl).await? == Wrote::Yes {
                 return Ok(Wrote::Yes);
             }
         }
-        let kind = StoreErrorKind::Busy;
-        Err(failed(kind.into()))
+        Err(failed(StoreErrorKind::Busy.into()))
     }
 
     /// Removes a record; nothing there is no error.
@@ -148,11 +331,20 @@ impl Records {
             .map_err(failed)
     }
 
+    /// How often Redis was connected to. Another number than before may mean that it has begun
+    /// anew, with an older state of its data.
+    #[must_use]
+    pub fn connections(&self) -> u64 {
+        self.store.connections()
+    }
+
     /// Ends all records at once, by a new generation; their memory is given back in the
     /// background.
     pub(super) async fn clear(&self) -> Result<(), Error> {
+        // A life has to have begun: what was stored before a loss of data is cleared too.
+        self.era().await?;
         let key = self.generation_key();
-        let generation = self.store.increment(&key, step());
+        let generation = self.store.increment(&key, 1);
         let generation = generation.await.map_err(failed)?;
         let (store, prefix) = (Arc::clone(&self.store), self.cache.remote_prefix());
         let weak = Arc::downgrade(&self.cache.inner);
@@ -168,31 +360,32 @@ impl Records {
         Ok(())
     }
 
-    /// What is stored under `name`, with the generation that counts now.
-    async fn look(&self, name: &str) -> Result<Found, Error> {
-        let generation = self.generation_key();
-        let keys = [&*generation, name];
-        let mut found = self
-            .store
-            .get_many(&keys)
-            .await
-            .map_err(failed)?
-            .into_iter();
-        Ok(Found {
-            generation: found.next().flatten().as_ref().and_then(number),
-            stored: found.next().flatten(),
-        })
+    /// The era that counts now; begins one if there is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`Records::read`].
+    pub async fn era(&self) -> Result<Era, Error> {
+        let known = self.store.get(&self.generation_key()).await;
+        match known.map_err(failed)?.as_ref().and_then(number) {
+            Some(number) => Ok(Era::from_number(number)),
+            None => self.begin().await,
+        }
     }
 
-    /// The generation that counts now; begins one if there is none. Each lies a random step after
-    /// the one before, so that one that was lost does not come back.
-    async fn generation(&self) -> Result<u64, Error> {
+    /// Begins a life, or joins the one that another node has begun meanwhile.
+    async fn begin(&self) -> Result<Era, Error> {
         let key = self.generation_key();
-        let known = self.store.get(&key).await.map_err(failed)?;
-        match known.as_ref().and_then(number) {
-            Some(generation) => Ok(generation),
-            None => self.store.increment(&key, step()).await.map_err(failed),
-        }
+        let fresh = Era::fresh().number().to_string();
+        let for_ever = Duration::MAX;
+        let began = self
+            .store
+            .set(&key, fresh.into(), for_ever, Condition::IfAbsent);
+        began.await.map_err(failed)?;
+        let begun = self.store.get(&key).await.map_err(failed)?;
+        let number = begun.as_ref().and_then(number);
+        let number = number.ok_or_else(|| failed(StoreErrorKind::Protocol.into()))?;
+        Ok(Era::from_number(number))
     }
 
     /// Records are named by a hash: ids of sessions are secrets.
@@ -214,20 +407,6 @@ impl fmt::Debug for Records {
     }
 }
 
-struct Found {
-    generation: Option<u64>,
-    stored: Option<Bytes>,
-}
-
-impl Found {
-    /// What is stored, if no clear came after it.
-    fn record(&self) -> Option<Bytes> {
-        let stored = self.stored.as_ref()?;
-        let generation = generation_of(stored)?;
-        (self.generation == Some(generation)).then(|| stored.slice(HEAD..))
-    }
-}
-
 /// A record's bytes: what it is, its generation, its value.
 fn record(generation: u64, value: &[u8]) -> Bytes {
     let mut record = BytesMut::with_capacity(HEAD + value.len());
@@ -241,9 +420,8 @@ const fn wrote(stored: bool) -> Wrote {
     if stored { Wrote::Yes } else { Wrote::No }
 }
 
-/// How far the next generation lies away: the standard library's hash keys are the process's own
-/// source of randomness.
-fn step() -> u32 {
+/// The standard library's hash keys are the process's own source of randomness.
+fn random() -> u32 {
     use std::hash::{BuildHasher, Hasher};
     let random = std::collections::hash_map::RandomState::new()
         .build_hasher()
@@ -252,8 +430,8 @@ fn step() -> u32 {
         clippy::cast_possible_truncation,
         reason = "some bits of a random number"
     )]
-    let step = random as u32;
-    step.max(1)
+    let some = random as u32;
+    some
 }
 
 /// The generation that a record was written in.
