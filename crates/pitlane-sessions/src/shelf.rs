@@ -1,0 +1,236 @@
+//! What one node keeps in memory: a bounded number of bytes of sessions, and of deletions.
+//!
+//! What Redis has as well may be dropped to make room, least recently used first. What Redis lacks
+//! may not: when there is no room for it, the caller is told.
+
+use std::collections::{BTreeMap, HashMap};
+
+use pitlane::{Era, Timestamp};
+use tower_sessions_core::session::Id;
+
+use crate::sheet::Live;
+use crate::trouble::Trouble;
+
+/// What a session takes beside its bytes, and a deletion in all, as an estimate.
+const OVERHEAD: u64 = 200;
+
+/// A session in memory.
+#[derive(Clone)]
+pub(crate) struct Held {
+    pub(crate) live: Live,
+    /// The era of the store that it is known from; none if Redis was never seen.
+    pub(crate) era: Option<Era>,
+    /// Whether Redis has it too.
+    pub(crate) is_saved: bool,
+}
+
+pub(crate) struct Shelf {
+    held: HashMap<Id, (Held, u64)>,
+    /// The sessions that may be dropped, by their last use.
+    saved: BTreeMap<u64, Id>,
+    /// The deleted ones, and whether Redis has been told, by when that was.
+    gone: HashMap<Id, Option<u64>>,
+    told: BTreeMap<u64, (Id, Timestamp)>,
+    turn: u64,
+    bytes: u64,
+    /// The part of `bytes` that can't be dropped.
+    pinned: u64,
+    limit: u64,
+}
+
+/// What a shelf holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Load {
+    pub(crate) sessions: usize,
+    pub(crate) unsaved: usize,
+    pub(crate) owed: usize,
+    pub(crate) bytes: u64,
+}
+
+impl Shelf {
+    pub(crate) fn new(limit: u64) -> Self {
+        Self {
+            held: HashMap::new(),
+            saved: BTreeMap::new(),
+            gone: HashMap::new(),
+            told: BTreeMap::new(),
+            turn: 0,
+            bytes: 0,
+            pinned: 0,
+            limit,
+        }
+    }
+
+    pub(crate) fn set_limit(&mut self, limit: u64) {
+        self.limit = limit;
+    }
+
+    /// The session, unless it has expired. It counts as used.
+    pub(crate) fn get(&mut self, id: Id, now: Timestamp) -> Option<&Held> {
+        if self.held.get(&id)?.0.live.is_expired(now) {
+            self.forget(id);
+            return None;
+        }
+        self.turn += 1;
+        let (held, turn) = self.held.get_mut(&id)?;
+        if held.is_saved {
+            self.saved.remove(turn);
+            self.saved.insert(self.turn, id);
+        }
+        *turn = self.turn;
+        Some(held)
+    }
+
+    /// Keeps a session in the place of what was kept of it. One that Redis has too may be dropped
+    /// at once.
+    ///
+    /// # Errors
+    ///
+    /// [`Trouble::Full`]: it is not kept, and what was kept still is.
+    pub(crate) fn put(&mut self, id: Id, held: Held) -> Result<(), Trouble> {
+        let weight = weight(&held);
+        if !held.is_saved && self.pinned_without(id) + weight > self.limit {
+            return Err(Trouble::Full);
+        }
+        self.forget(id);
+        self.turn += 1;
+        self.bytes += weight;
+        if held.is_saved {
+            self.saved.insert(self.turn, id);
+        } else {
+            self.pinned += weight;
+        }
+        self.held.insert(id, (held, self.turn));
+        self.make_room();
+        Ok(())
+    }
+
+    pub(crate) fn forget(&mut self, id: Id) {
+        if let Some((held, turn)) = self.held.remove(&id) {
+            self.bytes -= weight(&held);
+            if self.saved.remove(&turn).is_none() {
+                self.pinned -= weight(&held);
+            }
+        }
+    }
+
+    /// Drops what is from before a clear.
+    pub(crate) fn forget_cleared(&mut self, now: Era) {
+        let held = self.held.iter();
+        let is_cleared = |held: &Held| held.era.is_some_and(|era| now.has_cleared(era));
+        let cleared: Vec<Id> = held
+            .filter(|(_, (held, _))| is_cleared(held))
+            .map(|(id, _)| *id)
+            .collect();
+        cleared.into_iter().for_each(|id| self.forget(id));
+    }
+
+    /// Whether this node knows the session as deleted.
+    pub(crate) fn is_gone(&self, id: Id) -> bool {
+        self.gone.contains_key(&id)
+    }
+
+    /// Deletes a session for good. Redis is owed that.
+    ///
+    /// # Errors
+    ///
+    /// [`Trouble::Full`]: it is not deleted.
+    pub(crate) fn bury(&mut self, id: Id) -> Result<(), Trouble> {
+        if !self.is_gone(id) {
+            if self.pinned_without(id) + OVERHEAD > self.limit {
+                return Err(Trouble::Full);
+            }
+            self.gone.insert(id, None);
+            self.bytes += OVERHEAD;
+            self.pinned += OVERHEAD;
+        }
+        self.forget(id);
+        self.make_room();
+        Ok(())
+    }
+
+    /// Redis knows of the deletion, and will until `until`.
+    pub(crate) fn told(&mut self, id: Id, until: Timestamp) {
+        if let Some(told) = self.gone.get_mut(&id) {
+            self.turn += 1;
+            match told.replace(self.turn) {
+                Some(before) => drop(self.told.remove(&before)),
+                None => self.pinned -= OVERHEAD,
+            }
+            self.told.insert(self.turn, (id, until));
+        }
+    }
+
+    /// Redis may have forgotten deletions that it was told.
+    pub(crate) fn owe_all(&mut self) {
+        self.pinned += OVERHEAD * self.told.len() as u64;
+        self.told.clear();
+        self.gone.values_mut().for_each(|told| *told = None);
+    }
+
+    pub(crate) fn owed(&self) -> Vec<Id> {
+        let owed = self.gone.iter().filter(|(_, told)| told.is_none());
+        owed.map(|(id, _)| *id).collect()
+    }
+
+    /// The sessions in memory: those that Redis lacks, or all.
+    pub(crate) fn ids(&self, only_unsaved: bool) -> Vec<Id> {
+        let held = self.held.iter();
+        held.filter(|(_, (held, _))| !(only_unsaved && held.is_saved))
+            .map(|(id, _)| *id)
+            .collect()
+    }
+
+    /// Drops what is over.
+    pub(crate) fn sweep(&mut self, now: Timestamp) {
+        let expired = self.held.iter();
+        let expired: Vec<Id> = expired
+            .filter(|(_, (held, _))| held.live.is_expired(now))
+            .map(|(id, _)| *id)
+            .collect();
+        expired.into_iter().for_each(|id| self.forget(id));
+        while let Some((_, (_, until))) = self.told.first_key_value()
+            && *until <= now
+        {
+            self.forget_told();
+        }
+    }
+
+    pub(crate) fn load(&self) -> Load {
+        Load {
+            sessions: self.held.len(),
+            unsaved: self.held.len() - self.saved.len(),
+            owed: self.gone.len() - self.told.len(),
+            bytes: self.bytes,
+        }
+    }
+
+    /// What has to stay, whatever is kept under `id`.
+    fn pinned_without(&self, id: Id) -> u64 {
+        let own = self.held.get(&id).filter(|(held, _)| !held.is_saved);
+        self.pinned - own.map_or(0, |(held, _)| weight(held))
+    }
+
+    fn make_room(&mut self) {
+        while self.bytes > self.limit {
+            if let Some(id) = self.saved.first_key_value().map(|(_, id)| *id) {
+                self.forget(id);
+            } else if !self.forget_told() {
+                return;
+            }
+        }
+    }
+
+    fn forget_told(&mut self) -> bool {
+        let Some((_, (id, _))) = self.told.pop_first() else {
+            return false;
+        };
+        self.gone.remove(&id);
+        self.bytes -= OVERHEAD;
+        true
+    }
+}
+
+fn weight(held: &Held) -> u64 {
+    held.live.bytes.len() as u64 + OVERHEAD
+}
