@@ -18,7 +18,7 @@
 //! | 35 where a placeholder is replaced on a hit | `nonces` |
 //! | 38 (a dry run: what it stored is nobody's) | `trying` |
 //! | 26 (a forged entry in Redis) | `pitlane`'s own tests over Redis |
-//! | 28 (keys and tags) | `keys` |
+//! | 28 (keys and tags) | `keys`, `identities` |
 //! | 32 (powers of an anonymous client) | `powers` |
 //! | 33 (slow and gone clients) | `followers` |
 //! | 23 and 24 where parts are cut from an entry and entries are validated; HEAD, writes, groups, targeted fields and Cache-Status that lie | `tests/scenarios/attacks.toml` |
@@ -41,6 +41,7 @@ mod bounds;
 mod control;
 mod encoded;
 mod followers;
+mod identities;
 mod keys;
 mod naive;
 mod nonces;

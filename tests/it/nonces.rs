@@ -122,7 +122,8 @@ async fn check(protocol: Protocol, address: SocketAddr) -> Result<(), String> {
     for together in [asks.len(), 1] {
         for some in asks.chunks(together) {
             let mut visits = JoinSet::new();
-            for ask in some.iter().cloned() {
+            for ask in some {
+                let ask = ask.clone();
                 visits.spawn(async move { send(protocol, address, &ask).await.unwrap() });
             }
             for heard in visits.join_all().await {
