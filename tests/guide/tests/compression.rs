@@ -4,11 +4,12 @@ use std::io::Read;
 
 use flate2::read::GzDecoder;
 use http::{Method, header};
+use pitlane::Encoding;
 use pitlane_testkit::{Answer, Origin};
 use tower::ServiceBuilder;
 use tower_http::compression::CompressionLayer;
 
-use crate::support::{BOTH, Site, TEXT, cache, check};
+use crate::support::{BOTH, Site, TEXT, cache, check, until};
 
 /// What clients say that they take, and the coding that they get.
 const CLIENTS: &[(&str, &str)] = &[
@@ -182,5 +183,33 @@ async fn inside_each_form_has_an_etag_of_its_own() {
             .await;
         check(&head, 200, "pitlane; hit");
         assert_eq!(head.header("etag"), zipped.header("etag"));
+    }
+}
+
+#[tokio::test]
+async fn outside_it_leaves_alone_what_the_cache_has_encoded() {
+    for protocol in BOTH {
+        let origin = handler();
+        let stack = ServiceBuilder::new()
+            .layer(CompressionLayer::new())
+            .layer(cache().encodings([Encoding::Brotli, Encoding::Gzip]))
+            .service(origin.clone());
+        let site = Site::start(protocol, stack).await;
+        let plain = get(&site, "").await;
+        until("the form is made", async || {
+            let answer = get(&site, "gzip, br;q=0.5").await;
+            // Until then the layer outside encodes it, or nobody does.
+            answer.header("content-encoding") == "gzip"
+                && answer.header("etag") != plain.header("etag")
+        })
+        .await;
+        let answer = get(&site, "gzip").await;
+        let mut text = String::new();
+        GzDecoder::new(&*answer.body)
+            .read_to_string(&mut text)
+            .unwrap();
+        assert_eq!(text, page(), "once, and not twice");
+        assert_eq!(get(&site, "gzip;q=0, br;q=0").await.body, page());
+        assert_eq!(origin.calls(), 1);
     }
 }

@@ -7,6 +7,7 @@ mod breakers;
 mod catch_panic;
 mod compression;
 mod cors;
+mod grpc;
 mod limits;
 mod meters;
 mod normalize_path;
