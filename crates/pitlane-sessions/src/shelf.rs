@@ -234,3 +234,109 @@ impl Shelf {
 fn weight(held: &Held) -> u64 {
     held.live.bytes.len() as u64 + OVERHEAD
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::version::Version;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_000);
+    /// Room for four small sessions or deletions.
+    const LIMIT: u64 = 4 * (OVERHEAD + 30);
+
+    fn held(is_saved: bool) -> Held {
+        Held {
+            live: Live::new(Version(1), Timestamp::from_millis(2_000), b"{}"),
+            era: Some(Era::new(1, 0)),
+            is_saved,
+        }
+    }
+
+    fn shelf(saved: &[i128], unsaved: &[i128]) -> Shelf {
+        let mut shelf = Shelf::new(LIMIT);
+        for (ids, is_saved) in [(saved, true), (unsaved, false)] {
+            for id in ids {
+                shelf.put(Id(*id), held(is_saved)).unwrap();
+            }
+        }
+        shelf
+    }
+
+    #[track_caller]
+    fn check(shelf: &Shelf, expected: &[i128]) {
+        let mut ids: Vec<i128> = shelf.ids(false).iter().map(|id| id.0).collect();
+        ids.sort_unstable();
+        assert_eq!(ids, expected);
+        let load = shelf.load();
+        let sum: u64 = shelf.held.values().map(|(held, _)| weight(held)).sum();
+        assert_eq!(load.bytes, sum + OVERHEAD * shelf.gone.len() as u64);
+        let unsaved = shelf.held.values().filter(|(held, _)| !held.is_saved);
+        let pinned: u64 = unsaved.map(|(held, _)| weight(held)).sum();
+        assert_eq!(shelf.pinned, pinned + OVERHEAD * load.owed as u64);
+        assert!(load.bytes <= LIMIT);
+    }
+
+    #[test]
+    fn what_was_used_least_recently_makes_room() {
+        let mut shelf = shelf(&[1, 2, 3, 4], &[]);
+        assert!(shelf.get(Id(1), NOW).is_some());
+        shelf.put(Id(5), held(true)).unwrap();
+        check(&shelf, &[1, 3, 4, 5]);
+        shelf.put(Id(6), held(false)).unwrap();
+        check(&shelf, &[1, 4, 5, 6]);
+    }
+
+    #[test]
+    fn what_redis_lacks_stays_and_the_next_one_is_told_that_there_is_no_room() {
+        let mut shelf = shelf(&[1], &[2, 3, 4]);
+        shelf.put(Id(5), held(false)).unwrap();
+        check(&shelf, &[2, 3, 4, 5]);
+        assert_eq!(shelf.put(Id(6), held(false)), Err(Trouble::Full));
+        // Saving again what is there needs no more room.
+        shelf.put(Id(5), held(false)).unwrap();
+        shelf.put(Id(6), held(true)).unwrap();
+        check(&shelf, &[2, 3, 4, 5]);
+        assert_eq!(shelf.bury(Id(7)), Err(Trouble::Full));
+        assert!(!shelf.is_gone(Id(7)));
+        // A deletion takes the room of its session.
+        shelf.bury(Id(2)).unwrap();
+        check(&shelf, &[3, 4, 5]);
+    }
+
+    #[test]
+    fn deletions_stay_until_redis_knows_and_then_as_long_as_there_is_room() {
+        let mut shelf = shelf(&[], &[]);
+        let until = Timestamp::from_millis(5_000);
+        for id in 1..=4 {
+            shelf.bury(Id(id)).unwrap();
+            shelf.bury(Id(id)).unwrap();
+        }
+        assert_eq!(shelf.owed().len(), 4);
+        shelf.told(Id(1), until);
+        shelf.told(Id(2), until);
+        shelf.told(Id(1), until);
+        shelf.put(Id(9), held(false)).unwrap();
+        assert!(!shelf.is_gone(Id(2)) && shelf.is_gone(Id(1)));
+        check(&shelf, &[9]);
+        shelf.owe_all();
+        assert_eq!(shelf.owed().len(), 3);
+        check(&shelf, &[9]);
+        shelf.told(Id(1), until);
+        shelf.sweep(Timestamp::from_millis(4_999));
+        assert!(shelf.is_gone(Id(1)));
+        shelf.sweep(until);
+        assert!(!shelf.is_gone(Id(1)) && shelf.is_gone(Id(3)));
+        check(&shelf, &[]);
+    }
+
+    #[test]
+    fn what_has_expired_or_was_cleared_is_gone_from_memory() {
+        let mut shelf = shelf(&[1], &[2]);
+        assert!(shelf.get(Id(1), Timestamp::from_millis(2_000)).is_none());
+        check(&shelf, &[2]);
+        shelf.forget_cleared(Era::new(1, 0));
+        check(&shelf, &[2]);
+        shelf.forget_cleared(Era::new(1, 1));
+        check(&shelf, &[]);
+    }
+}

@@ -1,6 +1,7 @@
 //! Servers that share sessions, and a browser.
 
-use std::sync::Mutex;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -11,6 +12,7 @@ use http::Method;
 use pitlane::Caches;
 use pitlane_sessions::PitlaneStore;
 use pitlane_testkit::{Answer, Client, Protocol, RedisServer, Server};
+use tokio::sync::Notify;
 use tower_sessions::{Session, SessionManagerLayer};
 
 /// Longer than anything here may take.
@@ -20,6 +22,10 @@ pub(crate) struct Site {
     pub(crate) caches: Caches,
     pub(crate) store: PitlaneStore,
     pub(crate) server: Server,
+    /// A slow request has its session.
+    pub(crate) entered: Arc<Notify>,
+    /// It may go on.
+    pub(crate) gate: Arc<Notify>,
 }
 
 /// One visitor's cookie, in all servers alike.
@@ -31,34 +37,41 @@ pub(crate) struct Browser {
 impl Site {
     /// A server whose budget a busy machine can keep.
     pub(crate) async fn start(redis: &RedisServer) -> Self {
-        Self::with_budget(redis, "2s").await
+        Self::through(redis, redis.address()).await
     }
 
-    pub(crate) async fn with_budget(redis: &RedisServer, budget: &str) -> Self {
+    /// A server that reaches Redis through a proxy.
+    pub(crate) async fn through(redis: &RedisServer, proxy: SocketAddr) -> Self {
         let text = format!(
-            "[redis]\nurl = \"{}\"\nbudget = \"{budget}\"\n[caches.default]\ndatabase = 2\n\
+            "[redis]\nurl = \"{}\"\nbudget = \"2s\"\n[caches.default]\ndatabase = 2\n\
              [caches.sessions]\nkind = \"store\"\ndatabase = 1\nttl = \"14d\"",
-            redis.url()
+            redis.url_at(proxy, 0)
         );
         let builder = Caches::builder().config(&text, "test").unwrap();
         let site = Self::over(builder.build().unwrap()).await;
         let closed = site.caches.redis().unwrap().when_closed();
         tokio::time::timeout(DEADLINE, closed).await.unwrap();
+        site.until_settled().await;
         site
     }
 
     pub(crate) async fn over(caches: Caches) -> Self {
         let store = PitlaneStore::new(&caches.get("sessions").unwrap()).unwrap();
+        let (entered, gate) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let signals = (Arc::clone(&entered), Arc::clone(&gate));
         let app = Router::new()
             .route("/login/{user}", post(login))
             .route("/logout", post(logout))
             .route("/me", get(me))
             .route("/visit", post(visit))
+            .route("/slow", post(move |session| slow(session, signals)))
             .layer(SessionManagerLayer::new(store.clone()));
         Self {
             server: Server::start(app).await,
             caches,
             store,
+            entered,
+            gate,
         }
     }
 
@@ -161,6 +174,16 @@ async fn visit(session: Session) -> Result<String, StatusCode> {
     let done = session.insert("visits", count).await;
     done.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
     Ok(format!("{user} {count}"))
+}
+
+/// Changes its session when it is told to.
+async fn slow(session: Session, (entered, gate): (Arc<Notify>, Arc<Notify>)) -> StatusCode {
+    let user = me(session.clone()).await;
+    entered.notify_one();
+    gate.notified().await;
+    let done = session.insert("slow", true).await;
+    user.and(done.map_err(|_| StatusCode::SERVICE_UNAVAILABLE))
+        .map_or_else(|status| status, |()| StatusCode::OK)
 }
 
 #[track_caller]
