@@ -10,11 +10,11 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, header};
 use http_body_util::Full;
-use pitlane::CircuitBreakerLayer;
-use rustix::time::{ClockId, clock_gettime};
+use metrics_exporter_prometheus::PrometheusBuilder;
+use pitlane::{Caches, CircuitBreakerLayer, InvalidateLayer, MetricsLayer};
 use tower::{Layer, Service};
 
-use crate::measure::median;
+use crate::measure::{median, thread_nanoseconds};
 
 /// How many rounds are taken in turns; the median counts.
 const ROUNDS: usize = 21;
@@ -94,12 +94,17 @@ struct Case {
 }
 
 pub(crate) fn run() {
+    // Without one there would be nothing to measure.
+    let recorder = PrometheusBuilder::new().install_recorder();
+    let recorder = recorder.expect("the only recorder");
     let cases = cases();
     let mut times = vec![[Vec::new(), Vec::new()]; cases.len()];
     for _ in 0..ROUNDS {
         for threads in [1, 2] {
             for (case, times) in cases.iter().zip(&mut times) {
                 times[threads - 1].push(nanoseconds(threads, &case.work));
+                // What was measured is folded up now and then, as an exporter does.
+                recorder.run_upkeep();
             }
         }
     }
@@ -143,17 +148,37 @@ fn cases() -> Vec<Case> {
         ),
         number("number, open breaker", 0, open.layer(Number)),
     ];
-    let floor = numbers.len();
-    let pages = [
-        page("GET", floor, Method::GET, bare()),
+    let caches = Caches::builder().build().expect("caches");
+    let metrics = MetricsLayer::new().route_label(|_| Some("/clubs/{id}"));
+    let invalidate = InvalidateLayer::new(&caches);
+    let get = numbers.len();
+    let gets = [
+        page("GET", get, Method::GET, bare()),
         page(
             "GET, breaker",
-            floor,
+            get,
             Method::GET,
             CircuitBreakerLayer::new().layer(bare()),
         ),
+        page("GET, metrics", get, Method::GET, metrics.layer(bare())),
+        page(
+            "GET, invalidate",
+            get,
+            Method::GET,
+            invalidate.layer(bare()),
+        ),
     ];
-    numbers.into_iter().chain(pages).collect()
+    let post = get + gets.len();
+    let posts = [
+        page("POST", post, Method::POST, bare()),
+        page(
+            "POST, invalidate",
+            post,
+            Method::POST,
+            invalidate.layer(bare()),
+        ),
+    ];
+    numbers.into_iter().chain(gets).chain(posts).collect()
 }
 
 fn bare() -> Bare {
@@ -218,9 +243,4 @@ fn nanoseconds(threads: usize, work: &(dyn Fn() + Sync)) -> f64 {
         ends.map(|end| end.expect("a worker")).collect()
     });
     each.iter().sum::<f64>() / each.len() as f64
-}
-
-fn thread_nanoseconds() -> f64 {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
 }

@@ -4,7 +4,8 @@
 //! service; `policy` what the decisions behind them cost, one by one; `codec` what an entry costs as
 //! bytes against framing by hand; `remote` what a hit from Redis costs against a bare GET, and
 //! `remote-http` against a bare server; `invalidate` what one invalidation costs, and what Redis
-//! holds for it; `layers` what each of the smaller layers costs a call, with one thread and with two. Only the ratios of one run mean anything; the
+//! holds for it; `layers` what each of the smaller layers costs a call, with one thread and with two; `encodings`
+//! what a compressed hit costs, kept and compressed on every hit. Only the ratios of one run mean anything; the
 //! times depend on the machine. Those with Redis start redis-servers of their own.
 #![expect(
     clippy::print_stdout,
@@ -13,6 +14,7 @@
 )]
 
 mod codec;
+mod encodings;
 mod hit;
 mod invalidate;
 mod layers;
@@ -39,10 +41,11 @@ fn main() {
             remote_http::SERVE => return remote_http::serve(&names),
             "invalidate" => invalidate::run(),
             "layers" => layers::run(),
+            "encodings" => encodings::run(),
             other => {
                 eprintln!(
                     "no benchmark is named {other:?}; there are: hit, policy, codec, remote, \
-                     remote-http, invalidate, layers"
+                     remote-http, invalidate, layers, encodings"
                 );
                 std::process::exit(2);
             }

@@ -1,5 +1,7 @@
 use std::time::{Duration, Instant};
 
+use rustix::time::{ClockId, clock_gettime};
+
 /// How many rounds are taken in turns; the median counts.
 const ROUNDS: usize = 31;
 const ROUND: Duration = Duration::from_millis(20);
@@ -72,6 +74,13 @@ pub(crate) fn allocations(work: &mut dyn FnMut()) -> u64 {
         work();
     }
     allocation_counter::measure(work).count_total
+}
+
+/// Nanoseconds of processor time that the calling thread has used so far: other work on the
+/// machine does not lengthen it, and waiting for another thread's cache lines does.
+pub(crate) fn thread_nanoseconds() -> f64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
 }
 
 /// Seconds of processor time that a process has used so far, in all its threads. Where a machine
