@@ -33,9 +33,7 @@ pub(crate) struct Call<S> {
     parts: Parts,
     /// The whole message, with its prefix.
     message: Bytes,
-    wanted: Wanted,
-    /// What the request names.
-    tags: Vec<Tag>,
+    place: Place,
 }
 
 /// The keys whose answers are being computed around a call. A cache that is stacked twice must not
@@ -64,19 +62,20 @@ where
     R::Error: Send,
 {
     let cache = call.settings.cache.clone();
-    if Led::contains(&call.parts.extensions, call.wanted.place.digest) {
+    if Led::contains(&call.parts.extensions, call.place.digest) {
         // The cache around this one counts and stores.
         let answer = call.inner.oneshot(request(call.parts, call.message)).await;
         return answer.map(|response| response.map(GrpcBody::passing));
     }
-    let fill = match cache.claim_wanted(call.wanted.clone()).await {
+    let (wanted, tags) = call.wanted();
+    let fill = match cache.claim_wanted(wanted.clone()).await {
         Claimed::Fill(fill) => fill,
         Claimed::Hit(found) => match call.serve(found) {
             Some(response) => return Ok(response),
-            None => cache.begin(call.wanted.clone(), None, cache.budget(), Reason::UriMiss),
+            None => cache.begin(wanted, None, cache.budget(), Reason::UriMiss),
         },
     };
-    call.compute(fill).await
+    call.compute(fill, tags).await
 }
 
 impl<S> Call<S> {
@@ -88,17 +87,8 @@ impl<S> Call<S> {
         parts: Parts,
         message: Bytes,
     ) -> Self {
-        let cache = &settings.cache;
         let codings = admitted.codings;
-        let payload = message.get(PREFIX..).unwrap_or_default();
-        let tags = settings.tags.as_ref();
-        let tags = tags.map_or_else(Vec::new, |tags| tags(&method.path, payload));
-        let log = cache.shared().log.tags();
-        let ids = tags.iter().map(|tag| tag.id(log));
-        let wanted = Wanted {
-            place: Place::new(cache, admitted.key(&blake3::hash(&message))),
-            tags: method.tags.iter().copied().chain(ids).collect(),
-        };
+        let place = Place::new(&settings.cache, admitted.key(&blake3::hash(&message)));
         Self {
             inner,
             settings,
@@ -106,9 +96,22 @@ impl<S> Call<S> {
             codings,
             parts,
             message,
-            wanted,
-            tags,
+            place,
         }
+    }
+
+    /// What is looked for, and the tags that the request itself names.
+    fn wanted(&self) -> (Wanted, Vec<Tag>) {
+        let payload = self.message.get(PREFIX..).unwrap_or_default();
+        let tags = self.settings.tags.as_ref();
+        let tags = tags.map_or_else(Vec::new, |tags| tags(&self.method.path, payload));
+        let log = self.settings.cache.shared().log.tags();
+        let ids = tags.iter().map(|tag| tag.id(log));
+        let wanted = Wanted {
+            place: self.place.clone(),
+            tags: self.method.tags.iter().copied().chain(ids).collect(),
+        };
+        (wanted, tags)
     }
 
     /// The answer that memory has, if it is fresh.
@@ -117,7 +120,7 @@ impl<S> Call<S> {
         if cache.must_confirm() {
             return None;
         }
-        match cache.peek(&self.wanted.place) {
+        match cache.peek(&self.place) {
             Ok(found) if !found.stale => self.serve(found),
             Ok(_) => None,
             Err(why) => {
@@ -151,7 +154,7 @@ impl<S> Call<S> {
     /// Takes what is no answer out of memory, and what no version could read out of Redis.
     fn discard(&self, found: &Found, unreadable: Unreadable) {
         let cache = &self.settings.cache;
-        let place = &self.wanted.place;
+        let place = &self.place;
         cache.tier().withdraw(place.digest, &found.entry);
         if unreadable == Unreadable::Corrupt {
             tracing::warn!(
@@ -163,7 +166,11 @@ impl<S> Call<S> {
     }
 
     /// Has the handler compute the answer, for all who wait for it.
-    async fn compute<Q, R>(mut self, fill: Fill) -> Result<Response<GrpcBody<R>>, S::Error>
+    async fn compute<Q, R>(
+        mut self,
+        fill: Fill,
+        tags: Vec<Tag>,
+    ) -> Result<Response<GrpcBody<R>>, S::Error>
     where
         S: Service<Request<ReplayBody<Q>>, Response = Response<R>> + Clone,
         Q: Body<Data = Bytes>,
@@ -172,7 +179,7 @@ impl<S> Call<S> {
     {
         hide_unkeyed(&self.settings, &mut self.parts, self.codings);
         let extensions = &mut self.parts.extensions;
-        Led::add(extensions, self.wanted.place.digest);
+        Led::add(extensions, self.place.digest);
         let asker = Asker::new(Some((*self.method.path).into()), extensions);
         let filling = Filling::begin(&self.settings.cache);
         let request = request(self.parts, self.message);
@@ -184,7 +191,7 @@ impl<S> Call<S> {
             codings: self.codings,
             head: http::HeaderMap::new(),
             ttl: None,
-            tags: self.tags,
+            tags,
             fill,
             filling,
         };
