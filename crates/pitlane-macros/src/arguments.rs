@@ -68,27 +68,51 @@ impl Arguments {
         {
             self.check_template(template)?;
         }
-        for skipped in &options.skip {
-            if !self.has(skipped) {
-                let message = format!("there is no argument `{skipped}` to skip");
-                return Err(Error::new(skipped.span(), message));
-            }
-            if keyed(options).any(|name| name == skipped) {
-                let message = format!("`{skipped}` is in the key already");
-                return Err(Error::new(skipped.span(), message));
-            }
+        if let Some(user) = &options.user {
+            user.check_single()?;
         }
-        for Argument { name, .. } in &self.named {
-            let known = keyed(options)
+        for skipped in &options.skip {
+            self.check_skipped(skipped, options)?;
+        }
+        let said = |name: &Ident| {
+            keyed_whole(options)
                 .chain(&options.skip)
-                .any(|there| there == name);
-            if !known {
-                let message = format!(
+                .any(|one| one == name)
+        };
+        let in_part = |name: &Ident| keyed(options).any(|one| one == name);
+        if let Some(Argument { name, .. }) = self.named.iter().find(|one| !said(&one.name)) {
+            let message = if in_part(name) {
+                format!(
+                    "only a part of `{name}` is in the key: calls that differ in the rest would \
+                     share one value. Say `skip({name})` as well if the rest decides nothing"
+                )
+            } else {
+                format!(
                     "`{name}` is not in the key: calls that differ in it would share one value. \
                      Put `{{{name}}}` into `key`, or `skip({name})` if it decides nothing"
-                );
-                return Err(Error::new(name.span(), message));
-            }
+                )
+            };
+            return Err(Error::new(name.span(), message));
+        }
+        let by_self = keyed(options).chain(&options.skip).any(|one| one == "self");
+        if self.is_method && !by_self {
+            let message = "`self` is not in the key: values of different ones would share one \
+                           entry. Put `{self.field}` into `key`, or `skip(self)` if it decides \
+                           nothing";
+            return Err(Error::new(options.key.span(), message));
+        }
+        Ok(())
+    }
+
+    fn check_skipped(&self, skipped: &Ident, options: &Options) -> Result<()> {
+        let is_self = self.is_method && skipped == "self";
+        if !(is_self || self.has(skipped)) {
+            let message = format!("there is no argument `{skipped}` to skip");
+            return Err(Error::new(skipped.span(), message));
+        }
+        if keyed_whole(options).any(|name| name == skipped) {
+            let message = format!("`{skipped}` is in the key already");
+            return Err(Error::new(skipped.span(), message));
         }
         Ok(())
     }
@@ -147,6 +171,12 @@ impl Arguments {
         });
         quote!(#(#passed),*)
     }
+}
+
+/// The arguments that the key names as a whole.
+fn keyed_whole(options: &Options) -> impl Iterator<Item = &Ident> {
+    let user = options.user.iter().flat_map(Template::whole_arguments);
+    options.key.whole_arguments().chain(user)
 }
 
 /// The arguments that the key names; a user's own values are under the user.

@@ -37,7 +37,7 @@ pub(crate) fn cached(options: TokenStream, item: TokenStream) -> Result<TokenStr
         .attrs
         .iter()
         .filter(|attribute| is_outer(attribute));
-    let data = data(&options, &value);
+    let data = data(&options, &value, &function.sig.ident.to_string());
     let key = options.key.key()?;
     let (own, pass) = (arguments.own(), arguments.pass());
     let call = if arguments.is_method {
@@ -73,7 +73,7 @@ fn is_outer(attribute: &Attribute) -> bool {
 }
 
 /// An expression for how values are cached.
-fn data(options: &Options, value: &Type) -> TokenStream {
+fn data(options: &Options, value: &Type, home: &str) -> TokenStream {
     let Options {
         caches,
         cache,
@@ -103,6 +103,7 @@ fn data(options: &Options, value: &Type) -> TokenStream {
             #( .user(#user) )*
             .tags(::std::vec::Vec::<::std::string::String>::from([ #(#tags),* ]))
             #( .codec(#codec) )*
+            .home(::std::concat!(::std::module_path!(), "::", #home))
     }
 }
 

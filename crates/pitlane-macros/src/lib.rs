@@ -35,7 +35,7 @@ use proc_macro::TokenStream;
 /// | --- | --- |
 /// | `caches` | where the cache is: an expression of the type `&Caches`, in which the arguments can be used. There is no global registry |
 /// | `cache` | the cache's name |
-/// | `key` | the key, level by level; `{argument}` or `{argument.field}` stands for its text (`Display`). Every argument is in it, or in `skip(…)` |
+/// | `key` | the key, level by level; `{argument}` or `{argument.field}` stands for its text (`Display`), one in each level. Every argument is in it, or in `skip(…)`; one of which only a field is in it, in both; a method's `self` as well |
 /// | `tags` | more that ends a value, with the same placeholders |
 /// | `ttl`, `stale_while_revalidate`, `stale_if_error`, `soft_timeout`, `hard_timeout` | durations, as `"10m"`; see `pitlane::data::Data` |
 /// | `negative` | how long `None` is kept, where the value is an `Option` |

@@ -1,6 +1,8 @@
 use proc_macro2::{Span, TokenStream};
 use syn::{
-    Error, Expr, Ident, LitInt, LitStr, Result, Token, Type, bracketed, parenthesized,
+    Error, Expr, Ident, LitInt, LitStr, Result, Token, Type, bracketed,
+    ext::IdentExt,
+    parenthesized,
     parse::{Parse, ParseStream, Parser},
     punctuated::Punctuated,
 };
@@ -88,7 +90,7 @@ impl Given {
         if name == "skip" {
             let list;
             parenthesized!(list in input);
-            let list = Punctuated::<Ident, Token![,]>::parse_terminated(&list)?;
+            let list = list.parse_terminated(Ident::parse_any, Token![,])?;
             return once(&mut self.skip, name, list.into_iter().collect());
         }
         input.parse::<Token![=]>()?;

@@ -1,6 +1,6 @@
 use proc_macro2::{Span, TokenStream};
 use quote::quote;
-use syn::{Error, Ident, LitStr, Result};
+use syn::{Error, Ident, LitStr, Result, ext::IdentExt, parse::Parser};
 
 /// A text with placeholders, such as `club:{club_id}:members`.
 pub(crate) struct Template {
@@ -35,6 +35,23 @@ impl Template {
         })
     }
 
+    /// The arguments that it names as a whole.
+    pub(crate) fn whole_arguments(&self) -> impl Iterator<Item = &Ident> {
+        self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Value(path) if path.len() == 1 => path.first(),
+            _ => None,
+        })
+    }
+
+    /// Refuses a text that two different pairs of arguments could make.
+    pub(crate) fn check_single(&self) -> Result<()> {
+        if self.arguments().count() > 1 {
+            let message = "two arguments in one text could run together: name one";
+            return Err(Error::new(self.span(), message));
+        }
+        Ok(())
+    }
+
     /// An expression of the type `String`.
     pub(crate) fn string(&self) -> TokenStream {
         format(&self.pieces)
@@ -57,6 +74,17 @@ impl Template {
                     }
                 }
             }
+        }
+        let values = |level: &&Vec<Piece>| {
+            let values = level
+                .iter()
+                .filter(|piece| matches!(piece, Piece::Value(_)));
+            values.count() > 1
+        };
+        if levels.iter().any(|level| values(&level)) {
+            let message = "two arguments in one level of the key could run together: put a `:` \
+                           between them";
+            return Err(Error::new(self.span(), message));
         }
         if levels.iter().any(Vec::is_empty) {
             let message = "a level of the key is empty: levels are separated by one `:`";
@@ -122,7 +150,7 @@ fn pieces(text: &LitStr) -> Result<Vec<Piece>> {
 
 fn path(name: &str, span: Span) -> Option<Vec<Ident>> {
     let ident = |part: &str| {
-        let mut ident: Ident = syn::parse_str(part).ok()?;
+        let mut ident = Ident::parse_any.parse_str(part).ok()?;
         ident.set_span(span);
         Some(ident)
     };

@@ -243,13 +243,6 @@ impl Cache {
         }
     }
 
-    /// Begins a computation that no other one shows: one in the background.
-    #[cfg(feature = "data")]
-    pub(crate) fn begin_apart(&self, wanted: Wanted, lead: Lead, budget: Option<Budget>) -> Fill {
-        let fill = self.begin(wanted, Some(lead), budget, Reason::Expired);
-        Fill::apart(fill)
-    }
-
     /// The value that memory holds for a place, and its entry, usable or not.
     #[cfg(feature = "data")]
     pub(crate) fn peek_value(&self, place: &Place) -> Option<(Arc<Entry>, Bytes)> {
@@ -534,13 +527,6 @@ impl Fill {
     #[cfg(feature = "data")]
     pub(crate) fn scope(&self) -> Scope {
         self.scope.clone()
-    }
-
-    /// The same, with nothing around it.
-    #[cfg(feature = "data")]
-    fn apart(mut self) -> Self {
-        self.outer = Scope::default();
-        self
     }
 
     /// Notes that this was computed together with `other`, and is made of the same.

@@ -121,6 +121,10 @@ impl Memory {
             }
             EntryAction::Retain(())
         });
+        // The tier makes room when something comes, not when something grows.
+        if self.weight() > self.limit {
+            self.tier.set_capacity(self.limit);
+        }
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -27,7 +27,8 @@ pub trait Codec: Send + Sync + 'static {
 }
 
 /// Compact, fast, and not self-describing (the `postcard` wire format): a type whose fields change
-/// needs another [`version`](super::Data::version).
+/// needs another [`version`](super::Data::version). Not for types that contain themselves: bytes in
+/// Redis would decide how deep the reader goes. [`Json`] has a limit.
 #[derive(Clone, Copy, Debug)]
 pub struct Postcard;
 
@@ -76,7 +77,7 @@ impl CodecError {
 impl CodecError {
     /// A value that has no such form is its owner's to know of, not a failure of the cache.
     pub(super) fn tell(&self) {
-        tracing::warn!(error = %self.0, "a value could not be stored");
+        tracing::warn!(error = %self, "a value could not be stored");
     }
 }
 

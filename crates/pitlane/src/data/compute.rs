@@ -10,6 +10,10 @@ use super::{Codec, Data, DataError};
 use crate::cache::{
     Budget, Claimed, Entry, Fill, Flown, Lead, MAX_ROUNDS, PATIENCE, Scope, Tier, Usable, Wanted,
 };
+use crate::stats::Trouble;
+
+/// How long a computation in the background may take, where nobody says.
+const REFRESH_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Something stale that may be handed out instead of what can't be had at once.
 struct Spare<T> {
@@ -48,8 +52,15 @@ where
     /// Of all who ask at once, in this process, one computes; the others wait for the same value,
     /// or for the same error. The computation runs in a task of its own: it goes on when its caller is
     /// dropped. It runs in a [`Scope`]: the value carries the tags of everything that
-    /// it takes from caches. A value that was invalidated while it was computed reaches those who
-    /// asked before, and nobody else. Trouble with Redis is a miss.
+    /// it takes from caches. A value that was invalidated while it was computed reaches the one who
+    /// computed it, and nobody else; nor is one shared that is made of something stale. Trouble with
+    /// Redis is a miss.
+    ///
+    /// Because a computation outlives its caller, clients that leave don't take their work along:
+    /// bound it by a [`hard_timeout`](Self::hard_timeout) and by the size of the pool behind it.
+    ///
+    /// Nobody waits longer than the hard timeout. Where there is none, those who have waited for 10
+    /// seconds compute for themselves, because two computations may wait for each other.
     ///
     /// Needs a tokio runtime with its timer.
     ///
@@ -75,7 +86,7 @@ where
                 match look {
                     Look::Fresh(value) => return Ok(value),
                     Look::WhileRevalidate(value) => {
-                        self.refresh(wanted, budget, compute);
+                        self.refresh(wanted, compute);
                         return Ok(value);
                     }
                     Look::IfError(stale) => {
@@ -86,7 +97,9 @@ where
                 }
             }
             let follower = match self.join(&wanted) {
-                Joined::Lead(lead) => return self.lead(wanted, lead, why, compute, spare).await,
+                Joined::Lead(lead) => {
+                    return self.lead((wanted, lead, why), budget, compute, spare).await;
+                }
                 Joined::Follow(follower) => follower,
             };
             match self.follow(follower, spare.is_some()).await {
@@ -101,7 +114,9 @@ where
                     };
                     return self.instead(spare).ok_or_else(|| DataError::clone(&error));
                 }
-                Waited::Lead(lead) => return self.lead(wanted, lead, why, compute, spare).await,
+                Waited::Lead(lead) => {
+                    return self.lead((wanted, lead, why), budget, compute, spare).await;
+                }
                 Waited::Slow if spare.is_some() => {
                     if let Some(value) = self.instead(spare.take()) {
                         return Ok(value);
@@ -121,9 +136,8 @@ where
     /// Looks once more, in Redis too, and then computes for everybody who waits.
     async fn lead<E, F, Fut>(
         &self,
-        wanted: Wanted,
-        lead: Lead,
-        why: Reason,
+        (wanted, lead, why): (Wanted, Lead, Reason),
+        budget: Option<Budget>,
         compute: F,
         spare: Option<Spare<T>>,
     ) -> Result<T, DataError<E>>
@@ -133,7 +147,6 @@ where
         Fut: Future<Output = Result<T, E>> + Send + 'static,
     {
         let cache = &self.cache;
-        let budget = cache.budget();
         let claimed = cache.lead(wanted.clone(), Some(lead), budget.clone(), why);
         let fill = match claimed.await {
             Claimed::Fill(fill) => fill,
@@ -218,7 +231,7 @@ where
     }
 
     /// Computes anew in the background, unless somebody does already.
-    fn refresh<E, F, Fut>(&self, wanted: Wanted, budget: Option<Budget>, compute: F)
+    fn refresh<E, F, Fut>(&self, wanted: Wanted, compute: F)
     where
         E: Send + Sync + 'static,
         F: FnOnce() -> Fut + Send + 'static,
@@ -227,14 +240,18 @@ where
         let Joined::Lead(lead) = self.join(&wanted) else {
             return;
         };
-        // What a request around this one shows is settled already.
-        let fill = self.cache.begin_apart(wanted, lead, budget);
-        let this = self.clone();
-        let spawned = self.cache.shared().spawn(async move {
-            drop(this.supervise(fill, compute).await);
-        });
-        if !spawned {
-            tracing::debug!("too many refreshes run already");
+        let mut this = self.clone();
+        this.hard_timeout = Some(this.hard_timeout.unwrap_or(REFRESH_TIMEOUT));
+        // Apart from the request that is answered now: what that shows is settled already.
+        let work = async move {
+            let budget = this.cache.budget();
+            let claimed = this.cache.lead(wanted, Some(lead), budget, Reason::Expired);
+            if let Claimed::Fill(fill) = claimed.await {
+                drop(this.supervise(fill, compute).await);
+            }
+        };
+        if !self.cache.shared().spawn(work.in_current_span()) {
+            self.cache.note(Trouble::BackgroundFull);
         }
     }
 
@@ -279,7 +296,8 @@ where
         Fut: Future<Output = Result<T, E>> + Send + 'static,
     {
         let this = self.clone();
-        tokio::spawn(async move { this.supervise(fill, compute).await })
+        let work = async move { this.supervise(fill, compute).await };
+        tokio::spawn(work.in_current_span())
     }
 
     /// Runs a computation, and tells everybody who waits how it ended.
@@ -294,7 +312,9 @@ where
                 match C::encode(&value) {
                     Ok(bytes) => {
                         let freshness = self.freshness(&value);
-                        drop(fill.store_exact(Bytes::from(bytes), freshness, self.tags_of()));
+                        // What was too much room for it goes.
+                        let bytes = Bytes::from(bytes.into_boxed_slice());
+                        drop(fill.store_exact(bytes, freshness, self.tags_of()));
                     }
                     Err(error) => {
                         error.tell();
@@ -322,16 +342,17 @@ enum Waited {
     Alone,
 }
 
-/// The first of the limits, and what it means to reach it.
+/// The first of the limits, and what it means to reach it. A hard timeout ends two computations
+/// that wait for each other; without one, patience does.
 fn nearest(soft: Option<Duration>, hard: Option<Duration>) -> (Duration, Waited) {
-    let mut nearest = (PATIENCE, Waited::Alone);
-    if let Some(hard) = hard.filter(|hard| *hard <= nearest.0) {
-        nearest = (hard, Waited::TimedOut);
+    let last = match hard {
+        Some(hard) => (hard, Waited::TimedOut),
+        None => (PATIENCE, Waited::Alone),
+    };
+    match soft {
+        Some(soft) if soft <= last.0 => (soft, Waited::Slow),
+        _ => last,
     }
-    if let Some(soft) = soft.filter(|soft| *soft <= nearest.0) {
-        nearest = (soft, Waited::Slow);
-    }
-    nearest
 }
 
 /// Runs a computation in a task of its own and in its scope, so that a panic ends nothing else, and

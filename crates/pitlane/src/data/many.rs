@@ -4,9 +4,10 @@ use bytes::Bytes;
 use pitlane_core::{Followed, Joined, Key, Reason};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::timeout;
+use tracing::Instrument;
 
 use super::{Codec, Data, DataError, compute::run_alone};
-use crate::cache::{Claimed, Fill, Flown, MAX_ROUNDS, PATIENCE, Scope, Wanted};
+use crate::cache::{Budget, Claimed, Fill, Flown, MAX_ROUNDS, PATIENCE, Scope, Wanted};
 
 /// One of several values that are asked for.
 struct One<I> {
@@ -24,8 +25,9 @@ where
     /// The values under the keys of several ids, in their order; those that are missing are computed
     /// together, by one call with their ids, which returns one value for each, in their order.
     ///
-    /// Somebody else who computes one of them is waited for. Otherwise like
-    /// [`get_or_compute`](Self::get_or_compute), without something stale in the place of an error.
+    /// Somebody else who computes one of them is waited for, as long as there. Otherwise like
+    /// [`get_or_compute`](Self::get_or_compute), but that nothing stale is handed out: neither
+    /// while it is renewed nor in the place of an error.
     ///
     /// ```
     /// use pitlane::Key;
@@ -68,15 +70,17 @@ where
         let mut missing: Vec<_> = ids.into_iter().enumerate().map(one).collect();
         let count = missing.len();
         let mut found = BTreeMap::new();
+        let budget = self.cache.budget();
         for _ in 0..MAX_ROUNDS {
-            missing = self.take_fresh(missing, &mut found).await;
+            missing = self.take_fresh(missing, &mut found, budget.as_ref()).await;
             if missing.is_empty() {
                 return Ok(found.into_values().collect());
             }
-            missing = self.round(missing, &mut found, compute.clone()).await?;
+            let (found, budget) = (&mut found, budget.clone());
+            missing = self.round(missing, found, budget, compute.clone()).await?;
         }
         let fills = missing.into_iter().map(|one| {
-            let (wanted, budget) = (one.wanted.clone(), self.cache.budget());
+            let (wanted, budget) = (one.wanted.clone(), budget.clone());
             let fill = self.cache.begin(wanted, None, budget, Reason::UriMiss);
             (one, fill)
         });
@@ -91,9 +95,9 @@ where
         &self,
         missing: Vec<One<I>>,
         found: &mut BTreeMap<usize, T>,
+        budget: Option<&Budget>,
     ) -> Vec<One<I>> {
-        let budget = self.cache.budget();
-        if !self.cache.confirm(budget.as_ref()).await {
+        if !self.cache.confirm(budget).await {
             return missing;
         }
         let take = |one: One<I>| match self.fresh(&one.wanted) {
@@ -123,6 +127,7 @@ where
         &self,
         missing: Vec<One<I>>,
         found: &mut BTreeMap<usize, T>,
+        budget: Option<Budget>,
         compute: F,
     ) -> Result<Vec<One<I>>, DataError<E>>
     where
@@ -131,7 +136,6 @@ where
         F: FnOnce(Vec<I>) -> Fut + Send + 'static,
         Fut: Future<Output = Result<Vec<T>, E>> + Send + 'static,
     {
-        let budget = self.cache.budget();
         let (mut led, mut followed) = (Vec::new(), Vec::new());
         for one in missing {
             match self.join(&one.wanted) {
@@ -166,8 +170,23 @@ where
             self.compute_many(fills, found, compute).await?;
         }
         let mut left = Vec::new();
-        for (one, follower) in followed {
-            match timeout(PATIENCE, follower).await {
+        // One limit for all of them.
+        let limit = self.hard_timeout.unwrap_or(PATIENCE);
+        let waits = followed.into_iter().map(|(one, follower)| async move {
+            let followed = match timeout(limit, follower).await {
+                // Handed on at once: nobody holds what somebody else may wait for. Whoever is left
+                // joins again.
+                Ok(Followed::Lead(lead)) => {
+                    drop(lead);
+                    Ok(Followed::Released)
+                }
+                followed => followed,
+            };
+            (one, followed)
+        });
+        for (one, followed) in join_all(waits).await {
+            match followed {
+                Err(_) if self.hard_timeout.is_some() => return Err(DataError::timed_out()),
                 Ok(Followed::Landed(Flown::Entry(entry))) => {
                     match self.landed(&one.wanted, entry) {
                         Some(value) => drop(found.insert(one.number, value)),
@@ -180,7 +199,6 @@ where
                         Err(_) => left.push(one),
                     }
                 }
-                // Whoever is to lead now joins again, with all the others that are left.
                 _ => left.push(one),
             }
         }
@@ -206,7 +224,8 @@ where
             .into_iter()
             .map(|(one, fill)| (one.number, fill))
             .unzip();
-        let work = tokio::spawn(async move { this.supervise_many(fills, ids, compute).await });
+        let work = async move { this.supervise_many(fills, ids, compute).await };
+        let work = tokio::spawn(work.in_current_span());
         let values = work.await.unwrap_or_else(|_| Err(DataError::panicked()))?;
         found.extend(numbers.into_iter().zip(values));
         Ok(())
@@ -259,7 +278,9 @@ where
         match C::encode(value) {
             Ok(bytes) => {
                 let freshness = self.freshness(value);
-                drop(fill.store_exact(Bytes::from(bytes), freshness, self.tags_of()));
+                // What was too much room for it goes.
+                let bytes = Bytes::from(bytes.into_boxed_slice());
+                drop(fill.store_exact(bytes, freshness, self.tags_of()));
             }
             Err(error) => {
                 error.tell();

@@ -55,6 +55,8 @@ pub struct Data<T, C = Postcard> {
     tags: Vec<Tag>,
     user: Option<String>,
     version: u32,
+    /// Whose values they are, where their key alone doesn't tell.
+    home: &'static str,
     codec: PhantomData<fn() -> C>,
 }
 
@@ -72,6 +74,7 @@ impl Cache {
             tags: Vec::new(),
             user: None,
             version: 0,
+            home: "",
             codec: PhantomData,
         }
     }
@@ -174,6 +177,13 @@ impl<T, C> Data<T, C> {
         self
     }
 
+    /// Keeps the values of one function apart from those of another under the same key.
+    #[doc(hidden)]
+    pub const fn home(mut self, home: &'static str) -> Self {
+        self.home = home;
+        self
+    }
+
     /// The form that values are stored in: [`Postcard`] unless said.
     pub fn codec<D: Codec>(self, _: D) -> Data<T, D> {
         Data {
@@ -187,6 +197,7 @@ impl<T, C> Data<T, C> {
             tags: self.tags,
             user: self.user,
             version: self.version,
+            home: self.home,
             codec: PhantomData,
         }
     }
@@ -195,7 +206,7 @@ impl<T, C> Data<T, C> {
 impl<T, C: Codec> Data<T, C> {
     /// Where the value under `key` is.
     fn wanted(&self, key: &Key) -> Wanted {
-        let form = fingerprint(&[C::NAME, type_name::<T>()]);
+        let form = fingerprint(&[C::NAME, type_name::<T>(), self.home]);
         let mut family = [b'c', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
         let (head, tail) = family.split_at_mut(9);
         for (to, from) in head.iter_mut().skip(1).zip(form.to_be_bytes()) {
@@ -254,6 +265,7 @@ impl<T, C> Clone for Data<T, C> {
             tags: self.tags.clone(),
             user: self.user.clone(),
             version: self.version,
+            home: self.home,
             codec: PhantomData,
         }
     }

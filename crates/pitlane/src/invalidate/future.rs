@@ -84,7 +84,7 @@ fn owed<R>(
     response: &mut Response<R>,
 ) -> Option<Owing> {
     if let Some(owing) = &mut owing {
-        owing.answered(response.status(), response.headers());
+        owing.answered(response);
     }
     match response.extensions_mut().remove::<Invalidation>() {
         Some(named) if !named.is_empty() => Some(settings.named(owing, &named)),

@@ -7,7 +7,7 @@ use tower_layer::Layer;
 use super::Invalidate;
 use crate::{
     cache::{Caches, Invalidation, Shared},
-    response::{Effective, Owing, Shape, Trouble, UriOf},
+    response::{Effective, OnlyAsks, Owing, Shape, Trouble, UriOf},
 };
 
 type TagsOf = Arc<dyn Fn(&Parts) -> Vec<Tag> + Send + Sync>;
@@ -15,7 +15,7 @@ type TagsOf = Arc<dyn Fn(&Parts) -> Vec<Tag> + Send + Sync>;
 /// Lets the requests to routes that are not cached end what other routes have stored: writes
 /// below another path, admin APIs, webhooks.
 ///
-/// A write (any method but the safe ones) that is not answered with an error ends what is stored of
+/// A write (any method but the safe ones) that is not refused (4xx) ends what is stored of
 /// its URI, of the URIs of the same host in `Location` and `Content-Location`, and of the groups in
 /// `Cache-Group-Invalidation` (RFC 9111 §4.4, RFC 9875), in all caches of the registry. The
 /// [response cache](crate::ResponseCacheLayer) does the same for the routes that it is around;
@@ -26,9 +26,10 @@ type TagsOf = Arc<dyn Fn(&Parts) -> Vec<Tag> + Send + Sync>;
 ///
 /// The answer waits until the log has the invalidation, for at most one Redis budget; then it is
 /// owed. A request that is dropped before it was answered, and one that failed without an answer, may
-/// have changed something: its URI and its tags are ended as well. An answer with an error status
-/// says that nothing was changed. A timeout outside of this layer drops the request, and one inside
-/// answers it with an error; so put timeouts outside.
+/// have changed something: its URI and its tags are ended as well. One that is answered with a 5xx, by
+/// a handler or a timeout, may have been committed before: what carries them is made stale (softly
+/// invalidated), so that it is computed anew, or stands in if that fails. A 4xx says that nothing was
+/// changed.
 ///
 /// # Example
 ///
@@ -121,6 +122,22 @@ impl InvalidateLayer {
         self
     }
 
+    /// The only parameters of the query that count. Say the same as in the layers of the routes that
+    /// are cached. See [`CacheLayer::query_allow`](crate::CacheLayer::query_allow).
+    pub fn query_allow<N: Into<Box<str>>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        let allowed = self.settings.shape.allow.get_or_insert_default();
+        allowed.extend(names.into_iter().map(Into::into));
+        self
+    }
+
+    /// Parameters of the query that don't count. Say the same as in the layers of the routes that are
+    /// cached. See [`CacheLayer::query_ignore`](crate::CacheLayer::query_ignore).
+    pub fn query_ignore<N: Into<Box<str>>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        let ignored = &mut self.settings.shape.ignore;
+        ignored.extend(names.into_iter().map(Into::into));
+        self
+    }
+
     /// Tells the client of a write its position in the invalidation log, for requests that must see
     /// it on every node. See
     /// [`CacheLayer::position_header`](crate::CacheLayer::position_header).
@@ -134,7 +151,7 @@ impl Settings {
     /// What a write will owe; nothing for a safe request. Whoever is further in learns by the
     /// request where to note that the log doesn't answer.
     pub(super) fn owing(&self, parts: &mut Parts) -> Option<Owing> {
-        if parts.method.is_safe() {
+        if parts.method.is_safe() || parts.extensions.get::<OnlyAsks>().is_some() {
             return None;
         }
         if self.shared.uplink.is_some() && parts.extensions.get::<Trouble>().is_none() {
@@ -156,7 +173,9 @@ impl Settings {
         let shaped = self.shape.give(parts, uri);
         let effective = shaped.extensions.get::<Effective>();
         let uri = effective.map_or(&shaped.uri, |effective| &effective.uri);
-        Owing::over(&self.shared, uri, &shaped)
+        let mut owing = Owing::over(&self.shared, uri, &shaped);
+        owing.heed(&self.shape);
+        owing
     }
 
     /// What the handler's answer owes by itself, with what the request owes already.

@@ -77,12 +77,13 @@ pub(crate) fn admit(
         return Err(Reason::Precondition);
     }
     let uri = settings.uri_of(parts);
-    if uri.query().is_some_and(overrides_method) {
+    if uri.query().is_some_and(tunnels_method) {
         return Err(Reason::MethodOverride);
     }
     let who = identify(settings, parts, scan)?;
     let beside = Beside {
         trial: settings.dry_run,
+        swaps: &settings.swaps,
         said: settings
             .effective(parts)
             .and_then(|effective| effective.said.as_deref()),
@@ -165,9 +166,7 @@ fn scan(headers: &HeaderMap, head: bool) -> (Scan, Host<'_>) {
             "x-original-url" | "x-rewrite-url" | "x-original-uri" => {
                 scan.refusal = Some(Reason::UriOverride);
             }
-            "x-http-method-override" | "x-http-method" | "x-method-override" => {
-                scan.refusal = Some(Reason::MethodOverride);
-            }
+            _ if overrides_method(name) => scan.refusal = Some(Reason::MethodOverride),
             other => {
                 scan.forwarded |= is_forwarding(other);
                 scan.credential |= is_credential(other);
@@ -194,56 +193,98 @@ fn is_forwarding(name: &str) -> bool {
     matches!(name.as_bytes().first(), Some(b'f' | b'x')) && FORWARDED.contains(&name)
 }
 
+/// Whether a field makes another method of a request's.
+pub(crate) fn overrides_method(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "x-http-method-override" | "x-http-method" | "x-method-override"
+    )
+}
+
 /// Fields that gateways, proxies and applications put credentials and identities into, beside
 /// `Authorization` and `Cookie`. A check of them that lies inside the cache would be made once.
 fn is_credential(name: &str) -> bool {
     // Looked at for every field of every request: few have names that begin like these.
     match name.as_bytes() {
-        [b'x', b'-', ..] => matches!(
-            name,
-            "x-access-token"
-                | "x-amz-security-token"
-                | "x-amzn-oidc-accesstoken"
-                | "x-amzn-oidc-data"
-                | "x-amzn-oidc-identity"
-                | "x-api-key"
-                | "x-apikey"
-                | "x-auth-request-access-token"
-                | "x-auth-request-email"
-                | "x-auth-request-user"
-                | "x-auth-token"
-                | "x-authenticated-user"
-                | "x-client-cert"
-                | "x-client-dn"
-                | "x-forwarded-access-token"
-                | "x-forwarded-client-cert"
-                | "x-forwarded-email"
-                | "x-forwarded-user"
-                | "x-goog-authenticated-user-email"
-                | "x-goog-authenticated-user-id"
-                | "x-goog-iap-jwt-assertion"
-                | "x-ms-client-principal"
-                | "x-ms-client-principal-id"
-                | "x-ms-client-principal-name"
-                | "x-remote-user"
-                | "x-session-id"
-                | "x-session-token"
-                | "x-ssl-client-cert"
-                | "x-ssl-client-dn"
-                | "x-user"
-                | "x-user-email"
-                | "x-user-id"
-                | "x-webauth-user"
-        ),
+        [b'x', b'-', ..] => {
+            is_telling(name)
+                || matches!(
+                    name,
+                    "x-access-token"
+                        | "x-amz-security-token"
+                        | "x-amzn-oidc-accesstoken"
+                        | "x-amzn-oidc-data"
+                        | "x-amzn-oidc-identity"
+                        | "x-api-key"
+                        | "x-apikey"
+                        | "x-auth-request-access-token"
+                        | "x-auth-request-email"
+                        | "x-auth-request-user"
+                        | "x-auth-token"
+                        | "x-authenticated-user"
+                        | "x-client-cert"
+                        | "x-client-dn"
+                        | "x-forwarded-access-token"
+                        | "x-forwarded-client-cert"
+                        | "x-forwarded-email"
+                        | "x-forwarded-user"
+                        | "x-goog-authenticated-user-email"
+                        | "x-goog-authenticated-user-id"
+                        | "x-goog-iap-jwt-assertion"
+                        | "x-ms-client-principal"
+                        | "x-ms-client-principal-id"
+                        | "x-ms-client-principal-name"
+                        | "x-remote-user"
+                        | "x-session-id"
+                        | "x-session-token"
+                        | "x-ssl-client-cert"
+                        | "x-ssl-client-dn"
+                        | "x-user"
+                        | "x-user-email"
+                        | "x-user-id"
+                        | "x-webauth-user"
+                )
+        }
         [b'a', b'p', ..] => matches!(name, "api-key" | "apikey"),
         [b'c', b'f', ..] => matches!(
             name,
-            "cf-access-authenticated-user-email" | "cf-access-jwt-assertion"
+            "cf-access-authenticated-user-email"
+                | "cf-access-client-id"
+                | "cf-access-client-secret"
+                | "cf-access-jwt-assertion"
         ),
         [b'c', b'l', ..] => name == "client-cert",
-        [b'r', b'e', b'm', ..] => name == "remote-user",
+        [b'j', b'o', ..] => name == "job-token",
+        [b'o', b'c', ..] => name == "ocp-apim-subscription-key",
+        [b'p', b'r', ..] => name == "private-token",
+        [b's', b's', ..] => matches!(
+            name,
+            "ssl-client-cert" | "ssl-client-dn" | "ssl-client-verify"
+        ),
+        [b't', b'a', ..] => name == "tailscale-user-login",
+        [b'r', b'e', b'm', ..] => matches!(
+            name,
+            "remote-email" | "remote-groups" | "remote-name" | "remote-user"
+        ),
         _ => false,
     }
+}
+
+/// Whether the name of a field says that it is about a person or a right.
+fn is_telling(name: &str) -> bool {
+    const WORDS: [&str; 6] = ["user", "username", "userid", "email", "groups", "principal"];
+    const ENDS: [&str; 6] = [
+        "-token",
+        "-api-key",
+        "-functions-key",
+        "-assertion",
+        "-cert",
+        "-dn",
+    ];
+    if name.contains("user-agent") || name.contains("csrf") || name.contains("xsrf") {
+        return false;
+    }
+    name.split('-').any(|word| WORDS.contains(&word)) || ENDS.iter().any(|end| name.ends_with(end))
 }
 
 /// Whether one of them is there that is no part of the key.
@@ -253,7 +294,7 @@ fn has_credential(settings: &Settings, headers: &HeaderMap) -> bool {
 }
 
 /// `_method=` is how some frameworks tunnel other methods through forms.
-fn overrides_method(query: &str) -> bool {
+fn tunnels_method(query: &str) -> bool {
     query.split(['&', ';']).any(|pair| {
         let name = pair.split('=').next().unwrap_or(pair);
         name == "_method" || name.eq_ignore_ascii_case("%5fmethod")

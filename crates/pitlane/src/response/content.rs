@@ -3,10 +3,9 @@ use http::{HeaderMap, header};
 /// Whether the content is text: something that can be searched, and gets smaller when it is
 /// compressed.
 pub(crate) fn is_text(headers: &HeaderMap) -> bool {
-    const KINDS: [&[u8]; 5] = [
+    const KINDS: [&[u8]; 4] = [
         b"application/javascript",
         b"application/json",
-        b"application/wasm",
         b"application/x-javascript",
         b"application/xml",
     ];

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Extensions, HeaderMap, Request, Response, StatusCode, Uri, header};
+use http::{Extensions, HeaderMap, Method, Request, Response, StatusCode, Uri, header};
 use http_body::Body;
 use pitlane_core::{Basis, Digest, Followed, Joined, Outcome, Reason, TagId};
 use pitlane_policy::{Profile, RequestDirectives, RequestFacts, conditional, hop};
@@ -394,7 +394,9 @@ impl<S, Q> Call<S, Q> {
     /// Leaves nothing in the request but what the key holds.
     pub(crate) fn hide_unkeyed(&mut self) {
         if self.settings.strip_unkeyed {
-            let keyed = |name: &_| self.settings.is_keyed(name);
+            let has_body = !matches!(*self.request.method(), Method::GET | Method::HEAD);
+            let settings = Arc::clone(&self.settings);
+            let keyed = |name: &_| settings.is_keyed(name, has_body);
             hop::retain(self.request.headers_mut(), keyed);
         }
     }

@@ -254,7 +254,8 @@ fn make(own: &HeaderMap, body: &Bytes, encodings: &[Encoding]) -> Made {
         Some(Form {
             encoding,
             headers: head_of(&plain, encoding, coded.len()),
-            body: coded.into(),
+            // What was too much room for it goes.
+            body: coded.into_boxed_slice().into(),
         })
     });
     Made {
@@ -291,7 +292,8 @@ fn marked(tag: &HeaderValue, encoding: Encoding) -> Option<HeaderValue> {
 /// Gives a request's conditions the tags that the inner service knows: it never saw those of the
 /// encoded forms.
 pub(crate) fn unmark(headers: &mut HeaderMap) {
-    for name in [header::IF_MATCH, header::IF_NONE_MATCH, header::IF_RANGE] {
+    // Not If-Range: a part of the plain form is no part of an encoded one.
+    for name in [header::IF_MATCH, header::IF_NONE_MATCH] {
         let lines: Vec<_> = headers.get_all(&name).iter().map(without_marks).collect();
         if lines.iter().all(Option::is_none) {
             continue;

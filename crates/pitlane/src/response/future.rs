@@ -147,7 +147,7 @@ where
                     }
                     let answer = ready!(work.poll(cx));
                     if let (Some(owing), Ok(response)) = (owing.as_mut(), &answer) {
-                        owing.answered(response.status(), response.headers());
+                        owing.answered(response);
                     }
                     let owing = owing.take();
                     let mut response = answer?;

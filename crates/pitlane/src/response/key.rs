@@ -1,5 +1,6 @@
 use std::cell::Cell;
 
+use super::options::SwapOf;
 use crate::cache::Cache;
 pub(crate) use crate::cache::Place;
 use http::{HeaderMap, HeaderName, Method, Uri, Version, header};
@@ -206,11 +207,17 @@ fn write_origin(out: &mut KeyBytes, uri: &Uri, host: Host<'_>) -> Option<Option<
     Some((out.get(start..) != Some(&other)).then(|| other.to_vec().into()))
 }
 
+/// What keys of answers begin with, behind their cache; its four low bits say what is in them. No
+/// other kind of value has such a byte there.
+const FAMILY: u8 = 0x10;
+
 /// What beside the URI is part of a key.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(crate) struct Beside<'a> {
     /// A layer only tries out what it would do: what it stores is nobody's.
     pub(crate) trial: bool,
+    /// What is replaced in what is stored: no other layer may show it as it is.
+    pub(crate) swaps: &'a [(Box<str>, SwapOf)],
     /// Which site the URI itself named, where something else counts.
     pub(crate) said: Option<&'a str>,
     /// The digest of a body that says what is asked, and the method that it came with.
@@ -267,13 +274,11 @@ pub(crate) fn write_key(
     beside: Beside<'_>,
 ) -> Result<(), Reason> {
     key.extend_from_slice(&prefix);
-    let family = match (beside.content, beside.said) {
-        (None, None) => b'r',
-        (None, Some(_)) => b'R',
-        (Some(_), None) => b'q',
-        (Some(_), Some(_)) => b'Q',
-    };
-    key.push(family | u8::from(beside.trial) << 7);
+    let bits = u8::from(beside.content.is_some())
+        | u8::from(beside.said.is_some()) << 1
+        | u8::from(!beside.swaps.is_empty()) << 2
+        | u8::from(beside.trial) << 3;
+    key.push(FAMILY | bits);
     // A request without a host is an error from HTTP/1.1 on, and none before.
     key.push(u8::from(beside.version < Version::HTTP_11));
     push(key, uri.path().as_bytes());
@@ -292,6 +297,12 @@ pub(crate) fn write_key(
     }
     for name in beside.headers {
         push_header(key, name.as_str(), fields.get_all(name));
+    }
+    for (marker, _) in beside.swaps {
+        push(key, marker.as_bytes());
+    }
+    if !beside.swaps.is_empty() {
+        push(key, b"");
     }
     if let Some(said) = beside.said {
         push(key, said.as_bytes());
@@ -442,6 +453,7 @@ mod tests {
         let host = Host::of(&parts.headers);
         let beside = Beside {
             trial: false,
+            swaps: &[],
             said: None,
             content: None,
             host,

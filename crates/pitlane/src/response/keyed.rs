@@ -13,7 +13,8 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{
-    body::ResponseBody, future::ResponseFuture, layer::CacheLayer, service::ResponseCache,
+    admit::overrides_method, body::ResponseBody, future::ResponseFuture, layer::CacheLayer,
+    service::ResponseCache,
 };
 use crate::replay::{Reading, ReplayBody};
 
@@ -76,6 +77,11 @@ pub(crate) enum Content {
     TooLong,
 }
 
+/// The mark of requests, and of their answers, that change nothing whatever their method: what
+/// lies around owes nothing for them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OnlyAsks;
+
 impl<S, Form> Layer<S> for BodyKeyLayer<Form> {
     type Service = BodyKey<S>;
 
@@ -127,7 +133,13 @@ where
         let (mut inner, limit) = (self.inner.clone(), self.limit);
         ResponseFuture::boxed(async move {
             let request = take_in(parts, body, limit, posts).await;
-            inner.call(request).await
+            let asks = matches!(request.extensions().get(), Some(Content::Digest(_)));
+            let asks = asks && !request.headers().keys().any(overrides_method);
+            let mut answer = inner.call(request).await?;
+            if asks {
+                answer.extensions_mut().insert(OnlyAsks);
+            }
+            Ok(answer)
         })
     }
 }

@@ -467,6 +467,8 @@ impl<S, Form> Layer<S> for CacheLayer<Form> {
             settings.stripped.extend_from_slice(&settings.targets);
         }
         if !settings.swaps.is_empty() {
+            let markers = settings.swaps.iter().map(|(marker, _)| marker.clone());
+            settings.rules = settings.rules.replaced_nonces(markers);
             // What is compressed can't be searched.
             settings.encodings.clear();
         }

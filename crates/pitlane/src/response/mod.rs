@@ -39,6 +39,7 @@ pub use layer::{
 pub use service::ResponseCache;
 
 pub(crate) use key::{key_of_url, name_of_url};
+pub(crate) use keyed::OnlyAsks;
 #[cfg(feature = "metrics")]
 pub(crate) use layer::LabelOf;
 pub(crate) use layer::UriOf;

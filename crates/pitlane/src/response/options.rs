@@ -158,7 +158,8 @@ impl<Form> CacheLayer<Form> {
     ///
     /// The handler writes the marker, in headers and in text (HTML, XML, JSON, scripts, styles)
     /// that isn't compressed; `value` is asked once for each answer and marker. Layers that
-    /// compress belong outside. Such pages have no entity tag and are always answered whole.
+    /// compress belong outside. Answers under this layer are always whole, and text has no entity
+    /// tag, so put it on the routes of such pages alone.
     /// The marker must be something that no visitor can write into a page, or they could have a
     /// script of their own signed.
     ///
@@ -177,8 +178,6 @@ impl<Form> CacheLayer<Form> {
     ) -> Self {
         if !marker.is_empty() {
             self.settings.swaps.push((marker.into(), Arc::new(value)));
-            let markers = self.settings.swaps.iter().map(|(marker, _)| marker.clone());
-            self.settings.rules = self.settings.rules.replaced_nonces(markers);
         }
         self
     }
@@ -195,15 +194,20 @@ impl<Form> CacheLayer<Form> {
 }
 
 impl Settings {
-    /// Whether a request header is in the key, or follows from it.
-    pub(super) fn is_keyed(&self, name: &HeaderName) -> bool {
+    /// Whether a request header is in the key, or follows from it. What describes a body counts where
+    /// there is one.
+    pub(super) fn is_keyed(&self, name: &HeaderName, has_body: bool) -> bool {
         let known = self.per_user.is_some() || self.profile == Profile::Rfc;
         match *name {
-            header::HOST
-            | header::CONTENT_TYPE
-            | header::CONTENT_LENGTH
+            header::HOST => true,
+            header::CONTENT_TYPE
             | header::CONTENT_ENCODING
-            | header::TRANSFER_ENCODING => true,
+            | header::CONTENT_LANGUAGE
+            | header::CONTENT_LENGTH
+                if has_body =>
+            {
+                true
+            }
             // Whether what they bring is stored is the policy's to say.
             header::AUTHORIZATION => known,
             header::COOKIE => self.per_user.is_some(),

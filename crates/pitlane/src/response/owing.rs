@@ -10,14 +10,16 @@ use std::{
     },
 };
 
-use http::{HeaderMap, HeaderValue, StatusCode, Uri, header, request::Parts};
+use http::{HeaderMap, HeaderValue, Response, Uri, header, request::Parts};
 use iri_string::types::{UriAbsoluteStr, UriReferenceStr};
 use pitlane_core::{Basis, Item, Mark, Position, Record, Tag, TagId, TagKind};
 use pitlane_policy::groups;
 
 use super::{
     key::{Host, group_tag, site_of, with_name},
+    keyed::OnlyAsks,
     layer::Settings,
+    shape::Shape,
 };
 use crate::cache::Shared;
 use crate::stats::Invalidating;
@@ -25,7 +27,7 @@ use crate::stats::Invalidating;
 pub(crate) type Publishing = Pin<Box<dyn Future<Output = Option<Position>> + Send>>;
 
 /// An unsafe request's debt: once its handler has begun, its URI is invalidated, whatever
-/// becomes of the request, unless the handler answers with an error.
+/// becomes of the request, unless the handler refuses it (4xx).
 ///
 /// It lies in a box, because every answer's future has room for it, and most are hits.
 pub(crate) struct Owing(Box<Debt>);
@@ -34,6 +36,8 @@ struct Debt {
     shared: Arc<Shared>,
     /// The URI's own tag; none for a URI that nothing can be stored under.
     uri: Option<TagId>,
+    /// The URI is only marked as stale.
+    soft: bool,
     begun: bool,
     /// The URI as a name: where its path begins, and the whole.
     path: usize,
@@ -41,6 +45,8 @@ struct Debt {
     /// What is ended beside the URI.
     named: Vec<Item>,
     trouble: Option<Trouble>,
+    /// What of a URI's parameters counts.
+    shape: Option<Box<Shape>>,
 }
 
 /// Whether the log has kept the request waiting in vain, in a layer further in: then nobody
@@ -61,7 +67,8 @@ impl Trouble {
 impl Owing {
     /// `None` for a URI that nothing can be stored under.
     pub(crate) fn of(settings: &Settings, parts: &Parts) -> Option<Self> {
-        let owing = Self::over(settings.cache.shared(), settings.uri_of(parts), parts);
+        let mut owing = Self::over(settings.cache.shared(), settings.uri_of(parts), parts);
+        owing.heed(&settings.shape);
         owing.0.uri.is_some().then_some(owing)
     }
 
@@ -79,16 +86,23 @@ impl Owing {
         owing
     }
 
+    /// Has the URIs that the answer names understood as this one was.
+    pub(crate) fn heed(&mut self, shape: &Shape) {
+        self.0.shape = (!shape.is_plain()).then(|| Box::new(shape.clone()));
+    }
+
     /// No debt yet: something may be added to it.
     pub(crate) fn nothing(shared: &Arc<Shared>) -> Self {
         Self(Box::new(Debt {
             shared: Arc::clone(shared),
             uri: None,
+            soft: false,
             begun: false,
             path: 0,
             name: Box::default(),
             named: Vec::new(),
             trouble: None,
+            shape: None,
         }))
     }
 
@@ -103,11 +117,21 @@ impl Owing {
         self.0.begun = true;
     }
 
-    /// An error answer changes nothing; an error without an answer leaves the outcome unknown,
-    /// and that invalidates.
-    pub(crate) fn answered(&mut self, status: StatusCode, headers: &HeaderMap) {
-        self.0.begun = status.is_success() || status.is_redirection();
-        if self.0.begun {
+    /// What the handler refuses it hasn't done (4xx). One that has failed, or something around it
+    /// that lost its patience, may have changed something before (5xx): nobody knows, so that what is
+    /// stored is asked about before it is used again. It may still stand in for a failure: or
+    /// anybody who writes while the origin is down would take the pages away that bridge that.
+    /// RFC 9111 §4.4 asks for less, and forbids nothing.
+    pub(crate) fn answered<R>(&mut self, answer: &Response<R>) {
+        let (status, headers) = (answer.status(), answer.headers());
+        let only_asked = answer.extensions().get::<OnlyAsks>().is_some();
+        self.0.begun = !status.is_client_error() && !only_asked;
+        if status.is_server_error() {
+            self.0.soft = true;
+            for item in &mut self.0.named {
+                item.mark.soft = true;
+            }
+        } else if self.0.begun {
             let named = self.0.read(headers);
             self.0.named.extend(named);
         }
@@ -208,7 +232,10 @@ impl Debt {
     /// business of this answer's.
     fn resolve(&self, reference: &HeaderValue) -> Option<TagId> {
         let (site, path) = self.name.split_at(self.path);
-        let there = resolve(site, path, reference)?;
+        let mut there = resolve(site, path, reference)?;
+        if let Some(shape) = &self.shape {
+            there = shape.filtered(&there);
+        }
         let same = site_of(&there, Host::default()).as_deref() == Some(site);
         let tags = self.shared.log.tags();
         let tag = |name: &[u8], _| TagId::of(tags, TagKind::Uri, name);
@@ -231,7 +258,11 @@ impl Debt {
     }
 
     fn items(&self) -> impl Iterator<Item = Item> {
-        let uri = self.uri.map(|uri| item(TagKind::Uri, uri));
+        let uri = self.uri.map(|uri| {
+            let mut uri = item(TagKind::Uri, uri);
+            uri.mark.soft = self.soft;
+            uri
+        });
         uri.into_iter().chain(self.named.iter().cloned())
     }
 }

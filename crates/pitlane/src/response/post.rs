@@ -35,8 +35,9 @@ impl<S, Q> Call<S, Q> {
         let (work, mut settling) = self.run(settings.cache.basis(), seen, None, why);
         settling.asked.post = true;
         owing.begin();
-        let (mut parts, body) = work.await?.into_parts();
-        owing.answered(parts.status, &parts.headers);
+        let response = work.await?;
+        owing.answered(&response);
+        let (mut parts, body) = response.into_parts();
         if owing.names_itself(&parts.headers) && settling.renew(owing, &parts) {
             let response = Response::from_parts(parts, body);
             return Ok(settling.settle_async(response, None).await);

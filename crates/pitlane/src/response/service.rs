@@ -12,14 +12,14 @@ use pitlane_policy::{Profile, RequestDirectives, conditional};
 use tower_service::Service;
 
 use super::{
-    admit::{Ask, Asking, admit},
+    admit::{Ask, Asking, admit, overrides_method},
     body::ResponseBody,
     decorate::strip,
     fetch::{Call, Led, fetch},
     forms,
     future::ResponseFuture,
     key::{Host, Place, with_buffer},
-    keyed::Content,
+    keyed::{Content, OnlyAsks},
     layer::Settings,
     lookup::{Found, Stale, find, response_of},
     owing::Owing,
@@ -107,7 +107,12 @@ impl<S: Clone> ResponseCache<S> {
     {
         // A layer further in has a body of its own to look at.
         match parts.extensions.remove() {
-            Some(Content::Digest(digest)) => self.look(Asking::Content(&digest), parts, body),
+            Some(Content::Digest(digest)) => {
+                if !parts.headers.keys().any(overrides_method) {
+                    parts.extensions.insert(OnlyAsks);
+                }
+                self.look(Asking::Content(&digest), parts, body)
+            }
             Some(Content::TooLong) => self.bypass(Reason::RequestBody, parts, body),
             None if parts.method == Method::POST && self.stores_posts() => self.post(parts, body),
             None => self.bypass(Reason::Method, parts, body),
@@ -163,7 +168,8 @@ impl<S: Clone> ResponseCache<S> {
     {
         let settings = Arc::clone(&self.settings);
         let swaps = (!settings.swaps.is_empty()).then(|| Swaps::of(&settings));
-        if swaps.is_some() && matches!(parts.method, Method::GET | Method::HEAD) {
+        let asks = parts.method.is_safe() || parts.extensions.get::<Content>().is_some();
+        if swaps.is_some() && asks {
             // No two answers are the same content.
             conditional::strip(&mut parts.headers);
             parts.headers.remove(header::RANGE);
@@ -265,9 +271,10 @@ impl<S: Clone> ResponseCache<S> {
     {
         let settings = Arc::clone(&self.settings);
         settings.count(&parts, outcome(reason), reason);
-        let owing = (reason == Reason::Method && !parts.method.is_safe())
-            .then(|| settings.owing(&parts))
-            .flatten();
+        let owing = (matches!(reason, Reason::Method | Reason::MethodOverride)
+            && !parts.method.is_safe())
+        .then(|| settings.owing(&parts))
+        .flatten();
         if !settings.encodings.is_empty() {
             forms::unmark(&mut parts.headers);
         }
@@ -655,6 +662,9 @@ impl Settings {
 
     /// What an unsafe request will owe.
     fn owing(&self, parts: &Parts) -> Option<Owing> {
+        if parts.extensions.get::<OnlyAsks>().is_some() {
+            return None;
+        }
         if self.shape.is_plain() {
             Owing::of(self, parts)
         } else {

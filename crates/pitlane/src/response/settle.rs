@@ -173,10 +173,10 @@ pub(crate) fn reason_to_pass(
 /// Statuses that say something of one request's head rather than of its URI: by sending such, anybody
 /// could keep a page out of the cache.
 fn is_provoked(status: StatusCode) -> bool {
-    matches!(
-        status.as_u16(),
-        400 | 406 | 408 | 412..=417 | 421 | 425 | 428 | 429 | 431
-    )
+    const PROVOKED: [u16; 18] = [
+        400, 401, 403, 405, 406, 408, 412, 413, 414, 415, 416, 417, 421, 425, 428, 429, 431, 451,
+    ];
+    PROVOKED.contains(&status.as_u16())
 }
 
 /// The answer to the request that computed an entry, when all of it is known.

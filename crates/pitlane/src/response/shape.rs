@@ -66,7 +66,7 @@ impl Shape {
     }
 
     /// The URI without the parameters that don't count, the others as they came.
-    fn filtered(&self, uri: &Uri) -> Uri {
+    pub(crate) fn filtered(&self, uri: &Uri) -> Uri {
         let Some(query) = uri.query() else {
             return uri.clone();
         };

@@ -425,6 +425,8 @@ impl Draft {
         let lead = self.lead.take();
         let gathered = self.asked.dependencies.gathered();
         let settings = Arc::clone(&self.asked.settings);
+        // A trial looks into memory alone.
+        let share = share && !settings.dry_run;
         let shared = settings.cache.shared();
         let refusal = self.refusal(&body, gathered.stale);
         let mut implied = gathered.ids;
@@ -466,9 +468,11 @@ impl Draft {
             return Committed { entry, refusal };
         }
         if let Some((marker, new)) = judged.variants {
-            settings
-                .cache
-                .push_variants(&self.asked.place, &marker, &entry);
+            if !settings.dry_run {
+                settings
+                    .cache
+                    .push_variants(&self.asked.place, &marker, &entry);
+            }
             if new {
                 let slot = Slot::Marker(marker);
                 settings.cache.tier().insert(self.asked.place.digest, slot);

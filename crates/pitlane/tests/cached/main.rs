@@ -48,7 +48,8 @@ impl Club {
         ttl = "10m",
         key = "club:{club_id}:members:{page.number}",
         tags = ["club:{club_id}", "members"],
-        version = 1
+        version = 1,
+        skip(self, page)
     )]
     async fn members(&self, club_id: u64, page: Page) -> Result<String, DataError<Infallible>> {
         let count = self.compute(format!("{club_id}.{}", page.number));
@@ -93,6 +94,49 @@ async fn settings(club: &Club, user_id: u32) -> Result<usize, DataError<Infallib
 #[cached(caches = &club.caches, cache = "nowhere", key = "x", skip(club))]
 async fn misnamed(club: &Club) -> Result<usize, DataError<Infallible>> {
     Ok(club.compute("misnamed"))
+}
+
+mod other {
+    use super::{Club, DataError, Infallible, cached};
+
+    /// A function of the same type, with the same key.
+    #[cached(caches = &club.caches, cache = "query", user = "{user_id}", key = "settings", skip(club))]
+    pub(super) async fn settings(
+        club: &Club,
+        user_id: u32,
+    ) -> Result<usize, DataError<Infallible>> {
+        Ok(100 + club.compute(format!("other settings {user_id}")))
+    }
+}
+
+/// One for each tenant.
+#[derive(Clone)]
+struct Tenant {
+    id: &'static str,
+    club: Club,
+}
+
+impl Tenant {
+    #[cached(caches = &self.club.caches, cache = "query", key = "{self.id}:members:{page}")]
+    async fn members(&self, page: u32) -> Result<String, DataError<Infallible>> {
+        Ok(format!("{} {page} {}", self.id, self.club.compute(self.id)))
+    }
+}
+
+#[tokio::test]
+async fn functions_and_tenants_never_share() {
+    let club = Club::new();
+    for _ in 0..2 {
+        assert_eq!(settings(&club, 1).await.unwrap(), 1);
+        assert_eq!(other::settings(&club, 1).await.unwrap(), 101);
+        for id in ["a", "b"] {
+            let tenant = Tenant {
+                id,
+                club: club.clone(),
+            };
+            assert_eq!(tenant.members(1).await.unwrap(), format!("{id} 1 1"));
+        }
+    }
 }
 
 async fn found(club: &Club, query: &str) -> String {

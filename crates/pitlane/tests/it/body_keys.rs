@@ -402,3 +402,49 @@ async fn a_layer_that_is_switched_off_leaves_no_question_behind() {
         assert_eq!(answer.text(), format!("{call} POST a 0"));
     }
 }
+
+#[tokio::test]
+async fn a_question_that_claims_to_be_another_method_is_a_write() {
+    let bench = bench();
+    let service = layer(&bench).posts(|_, _| true).layer(Echo::default());
+    let ask = |headers| send(&service, Method::POST, headers, text("a"));
+    ask(&[]).await;
+    assert!(ask(&[]).await.is_hit());
+    let other = ask(&[("x-http-method-override", "DELETE")]).await;
+    assert_eq!(other.detail(), "method-override");
+    assert_eq!(ask(&[]).await.detail(), "invalidated");
+}
+
+#[tokio::test]
+async fn an_answer_with_replaced_markers_is_whole_for_questions_too() {
+    let bench = bench();
+    let inner = tower::service_fn(|_: Request<ReplayBody<Full<Bytes>>>| async {
+        let answer = Response::builder()
+            .header("cache-control", "max-age=60")
+            .header("content-type", "text/html");
+        Ok::<_, Infallible>(answer.body(text("<p>@nonce@</p>")).unwrap())
+    });
+    let layer = bench.layer.clone().replace_on_hit("@nonce@", || "1".into());
+    let service = layer.key_body(16).layer(inner);
+    for _ in 0..2 {
+        let part = send(&service, QUERY, &[("range", "bytes=0-4")], text("a")).await;
+        assert_eq!((part.status, part.text()), (StatusCode::OK, "<p>1</p>"));
+    }
+}
+
+#[tokio::test]
+async fn a_question_is_no_write_to_what_lies_around_and_within() {
+    let bench = bench();
+    let questions = layer(&bench).posts(|_, body| body.starts_with(b"query"));
+    // A cache around the router, a layer that watches writes on both sides.
+    let watch = pitlane::InvalidateLayer::new(&bench.caches).tags(|_| vec!["written".into()]);
+    let inner = watch.layer(Echo::default());
+    let service = watch.layer(bench.layer.clone().layer(questions.layer(inner)));
+    let ask = |body| send(&service, Method::POST, &[], text(body));
+    ask("query a").await;
+    for _ in 0..3 {
+        assert_eq!(ask("query a").await.text(), "1 POST query a 0");
+    }
+    ask("mutation").await;
+    assert_eq!(ask("query a").await.text(), "3 POST query a 0");
+}

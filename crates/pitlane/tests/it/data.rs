@@ -593,3 +593,77 @@ async fn each_of_many_ends_with_what_all_were_made_of() {
     assert_eq!(squares.of(&data, &[3]).await, [9]);
     assert_eq!(squares.of(&data, &[2]).await, [4]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn many_are_waited_for_together_and_no_longer_than_the_hard_timeout() {
+    let bench = bench();
+    let data = bench.cache.data::<u64>();
+    let key = |id: &u64| Key::new("square").child(id);
+    let stuck = |_: Vec<u64>| std::future::pending::<Result<Vec<u64>, Infallible>>();
+    let leader = data.clone();
+    let leading = tokio::spawn(async move { leader.get_many(0..50, key, stuck).await });
+    until(|| bench.cache.in_flight() == 50).await;
+    let began = tokio::time::Instant::now();
+    let limit = Duration::from_secs(2);
+    let waits = data.clone().hard_timeout(limit);
+    let never = |_: Vec<u64>| async { Ok::<Vec<u64>, Infallible>(Vec::new()) };
+    let error = waits.get_many(0..50, key, never).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), began.elapsed()),
+        (DataErrorKind::TimedOut, limit)
+    );
+    // Without one there is patience, once for all of them.
+    let squares = Squares::default();
+    let ids: Vec<u64> = (0..50).collect();
+    let compute = squares.clone();
+    let found = data.get_many(ids, key, move |ids: Vec<u64>| {
+        compute.0.lock().unwrap().push(ids.clone());
+        async move { Ok::<_, Infallible>(ids) }
+    });
+    assert_eq!(found.await.unwrap().len(), 50);
+    assert!(
+        began.elapsed() < Duration::from_secs(60),
+        "{:?}",
+        began.elapsed()
+    );
+    leading.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_slow_computation_waits_as_long_as_it_may_take() {
+    let bench = bench();
+    let data = bench.cache.data::<usize>().hard_timeout(MINUTE);
+    let counter = Counter::default();
+    let calls: Vec<_> = (0..20)
+        .map(|_| {
+            let (data, counter) = (data.clone(), counter.clone());
+            tokio::spawn(async move {
+                let slow = async move || {
+                    tokio::time::sleep(MINUTE / 2).await;
+                    Ok::<_, Infallible>(counter.count())
+                };
+                data.get_or_compute(&key(), slow).await.unwrap()
+            })
+        })
+        .collect();
+    for call in calls {
+        assert_eq!(call.await.unwrap(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_that_hangs_ends_and_gives_back_what_it_holds() {
+    let bench = bench();
+    let data = bench
+        .cache
+        .data::<usize>()
+        .ttl(MINUTE)
+        .stale_while_revalidate(10 * MINUTE);
+    Counter::default().of(&data).await;
+    bench.clock.advance(MINUTE);
+    let stuck = async || std::future::pending::<Result<usize, Infallible>>().await;
+    assert_eq!(data.get_or_compute(&key(), stuck).await.unwrap(), 1);
+    until(|| bench.caches.background() == 1).await;
+    tokio::time::sleep(2 * MINUTE).await;
+    assert_eq!((bench.caches.background(), bench.cache.in_flight()), (0, 0));
+}

@@ -388,3 +388,52 @@ async fn where_markers_are_replaced_nothing_is_compressed() {
         settle(&bench).await;
     }
 }
+
+#[tokio::test]
+async fn a_part_of_an_encoded_form_is_no_part_of_what_the_handler_has() {
+    let bench = bench();
+    let origin = Origin::new(|request, _| async move {
+        if request.headers().contains_key("range") {
+            let said = request.headers().get("if-range").cloned();
+            let said = said.map_or_else(String::new, |tag| tag.to_str().unwrap().to_owned());
+            return Origin::reply(&[("cache-control", "no-store")], said);
+        }
+        Origin::reply(&[PAGE, &[("etag", "\"v1\"")]].concat(), text())
+    });
+    let service = layer(&bench).layer(origin);
+    warm(&service).await;
+    bench.clock.advance(Duration::from_secs(61));
+    let resumed = [("range", "bytes=9-"), ("if-range", "\"v1--pitlane-br\"")];
+    let passed = ask(&service, Method::GET, "/", &resumed).await;
+    assert_eq!(passed.text(), "\"v1--pitlane-br\"");
+}
+
+#[tokio::test]
+async fn forms_stay_within_the_tiers_limit() {
+    let limit = 2 << 20;
+    let caches = pitlane::Caches::builder().memory(limit).max_body(64 << 10);
+    let cache = caches.build().unwrap().get("default").unwrap();
+    let origin = Origin::new(|request, _| async move {
+        let path = request.uri().path().to_owned();
+        // Hard to compress: each form is nearly as long as the entry.
+        let words = (0..4000u64).map(|n| format!("{path}{:x} ", blake3_like(n)));
+        Origin::reply(PAGE, words.collect::<String>())
+    });
+    let layer =
+        pitlane::ResponseCacheLayer::new(&cache).encodings([Encoding::Brotli, Encoding::Gzip]);
+    let service = layer.layer(origin);
+    for round in 0..4 {
+        for page in 0..60 {
+            ask(
+                &service,
+                Method::GET,
+                &format!("/{page}"),
+                if round == 0 { &[] } else { ALL },
+            )
+            .await;
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+    let there = cache.memory();
+    assert!(there.bytes <= limit, "{there:?}");
+}

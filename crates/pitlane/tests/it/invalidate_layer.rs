@@ -98,7 +98,7 @@ async fn writes_end_their_uri_and_what_their_answer_names_and_nothing_else_does(
             &["/clubs/42", "/clubs/43"],
         ),
         (Method::POST, "/a", 404, LOCATION, &[]),
-        (Method::POST, "/a", 500, GROUP, &[]),
+        (Method::POST, "/a", 500, GROUP, &["/a"]),
         (
             Method::POST,
             "/a",
@@ -131,6 +131,7 @@ async fn tags_that_follow_from_the_request_end_with_its_uri_unless_it_fails() {
         (Method::PATCH, "/api/clubs/42", 200, &["/clubs/42"][..]),
         (Method::PATCH, "/api/other/42", 200, &[]),
         (Method::PATCH, "/api/clubs/42", 409, &[]),
+        (Method::PATCH, "/api/clubs/42", 504, &["/clubs/42"]),
         (Method::GET, "/api/clubs/42", 200, &[]),
     ] {
         let bench = bench();
@@ -161,7 +162,8 @@ async fn tags_that_follow_from_the_request_end_with_its_uri_unless_it_fails() {
 async fn what_a_handler_names_ends_whatever_the_method_and_the_status() {
     for (method, status, expected) in [
         (Method::GET, 200, &["/b", "/clubs/43"][..]),
-        (Method::POST, 500, &["/b", "/clubs/43"]),
+        (Method::POST, 500, &["/a", "/b", "/clubs/43"]),
+        (Method::POST, 409, &["/b", "/clubs/43"]),
         (Method::POST, 200, &["/a", "/b", "/clubs/43"]),
     ] {
         let bench = bench();

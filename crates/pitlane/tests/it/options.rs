@@ -556,3 +556,26 @@ async fn a_layer_further_in_looks_at_the_uri_that_it_was_given() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_page_with_markers_is_only_for_layers_that_replace_them() {
+    let bench = bench();
+    let origin = Origin::new(|_, call| async move {
+        Origin::reply(PAGE, format!("<script nonce=\"@nonce@\">{call}</script>"))
+    });
+    let replacing = nonces(&bench).layer(origin.clone());
+    get(&replacing, "/").await;
+    check_hit(&get(&replacing, "/").await, true);
+    let plain = AnonymousCacheLayer::new(&bench.cache).ttl(Duration::from_secs(60));
+    let shown = get(&plain.layer(origin), "/").await;
+    assert_eq!((shown.is_hit(), shown.detail()), (false, "csp-nonce"));
+}
+
+#[tokio::test]
+async fn what_describes_a_body_that_is_not_there_is_hidden_from_a_fill() {
+    let bench = bench();
+    let service = bench.layer.strip_unkeyed().layer(mirror());
+    let headers = [("content-type", "evil"), ("content-encoding", "evil")];
+    let miss = ask(&service, Method::GET, "/a", &headers).await;
+    assert!(!miss.text().contains("evil"), "{miss:?}");
+}

@@ -151,14 +151,15 @@ async fn an_unsafe_request_dropped_after_its_handler_began_ends_its_uri_and_befo
 }
 
 #[tokio::test]
-async fn only_an_unsafe_request_that_did_not_fail_ends_its_uri() {
+async fn only_an_unsafe_request_that_was_not_refused_ends_its_uri() {
     for (method, status, ends) in [
         (Method::POST, 200, true),
         (Method::PUT, 204, true),
         (Method::PATCH, 303, true),
         (Method::DELETE, 404, false),
         (Method::POST, 409, false),
-        (Method::POST, 500, false),
+        (Method::POST, 500, true),
+        (Method::POST, 504, true),
         (Method::OPTIONS, 200, false),
         (Method::TRACE, 200, false),
         (Method::HEAD, 200, false),
@@ -198,4 +199,33 @@ async fn the_uri_is_ended_before_the_writer_sees_its_answer() {
     // Its body has not even begun.
     assert!(!get(&service, "/a").await.is_hit());
     drop(head);
+}
+
+#[tokio::test]
+async fn a_write_that_failed_takes_nothing_away_that_may_stand_in() {
+    let bench = bench();
+    let down = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&down);
+    let origin = Origin::new(move |_, call| {
+        let down = seen.load(Ordering::SeqCst);
+        async move {
+            let mut reply = Origin::reply(FRESH, call.to_string());
+            if down {
+                *reply.status_mut() = StatusCode::BAD_GATEWAY;
+            }
+            reply
+        }
+    });
+    let layer = bench
+        .layer
+        .stale_if_error(std::time::Duration::from_secs(600));
+    let service = layer.layer(origin);
+    get(&service, "/a").await;
+    down.store(true, Ordering::SeqCst);
+    ask(&service, Method::POST, "/a", &[]).await;
+    let bridged = get(&service, "/a").await;
+    assert_eq!((bridged.text(), bridged.detail()), ("1", "stale-if-error"));
+    down.store(false, Ordering::SeqCst);
+    let renewed = get(&service, "/a").await;
+    assert_eq!((renewed.text(), renewed.is_hit()), ("4", false));
 }
