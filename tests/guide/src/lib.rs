@@ -28,6 +28,9 @@ mod layer_order {}
 #[doc = include_str!("../../../docs/guide/options.md")]
 mod options {}
 
+#[doc = include_str!("../../../docs/guide/data.md")]
+mod data {}
+
 #[doc = include_str!("../../../docs/guide/testing.md")]
 mod testing {}
 

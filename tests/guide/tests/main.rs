@@ -9,6 +9,7 @@ mod compression;
 mod cors;
 mod grpc;
 mod limits;
+mod links;
 mod meters;
 mod normalize_path;
 mod refused;
