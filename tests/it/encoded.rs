@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, io::Read, net::SocketAddr, time::Duration};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
-use pitlane::{AnonymousCacheLayer, Encoding};
+use pitlane::{AnonymousCacheLayer, Cache, Encoding};
 use pitlane_e2e::{Ask, Heard, send};
 use pitlane_testkit::{Origin, Protocol, Server};
 use tower_layer::Layer;
@@ -139,6 +139,9 @@ async fn check_codings(site: &Site) -> Result<(), String> {
         )?;
         let vary = heard.header("vary").eq_ignore_ascii_case("accept-encoding");
         ensure(vary, "an answer of several forms", &heard)?;
+        // Parts are cut from the page as it is.
+        let parts = heard.headers.contains_key("accept-ranges");
+        ensure(parts == coding.is_empty(), "a form with parts", &heard)?;
     }
     Ok(())
 }
@@ -170,8 +173,12 @@ async fn check_conditions(site: &Site) -> Result<(), String> {
 /// Class 23: a part is one of the form that the client has the rest of, or there is none.
 async fn check_parts(site: &Site) -> Result<(), String> {
     let forms = site.forms().await;
+    check_parts_of(site, &forms).await
+}
+
+async fn check_parts_of(site: &Site, forms: &BTreeMap<String, Heard>) -> Result<(), String> {
     for coding in forms.keys() {
-        for (other, tagged) in &forms {
+        for (other, tagged) in forms {
             let ask = accepting(&[coding]).header("range", "bytes=10-19");
             let ask = ask.header("if-range", tagged.header("etag"));
             let heard = site.ask(&ask).await;
@@ -198,13 +205,17 @@ async fn check_parts(site: &Site) -> Result<(), String> {
     Ok(())
 }
 
+fn encoding(cache: &Cache) -> AnonymousCacheLayer {
+    let layer = AnonymousCacheLayer::new(cache).ttl(Duration::from_secs(60));
+    layer.encodings([Encoding::Brotli, Encoding::Zstd, Encoding::Gzip])
+}
+
 async fn start() -> (Server, Origin) {
     let cache = in_memory().get("default").unwrap();
-    let origin =
-        Origin::new(|_, _| async { Origin::reply(&[("content-type", "text/html")], page()) });
-    let layer = AnonymousCacheLayer::new(&cache).ttl(Duration::from_secs(60));
-    let layer = layer.encodings([Encoding::Brotli, Encoding::Zstd, Encoding::Gzip]);
-    (Server::start(layer.layer(origin.clone())).await, origin)
+    let headers = [("content-type", "text/html"), ("accept-ranges", "bytes")];
+    let origin = Origin::new(move |_, _| async move { Origin::reply(&headers, page()) });
+    let server = Server::start(encoding(&cache).layer(origin.clone())).await;
+    (server, origin)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -224,6 +235,127 @@ async fn nobody_gets_a_coding_that_they_do_not_take_nor_a_mixture_of_two() {
             .await
             .unwrap_or_else(|error| panic!("{protocol:?}: {error}"));
         assert_eq!(origin.calls(), 1, "{protocol:?}");
+    }
+}
+
+/// A handler that gives parts of its own page, which is all that it has.
+fn giving_parts() -> Origin {
+    Origin::new(|request, _| async move {
+        let said = |name| request.headers().get(name);
+        let known = said("if-range").is_none_or(|tag| tag == "\"v1\"");
+        let headers = [
+            ("content-type", "text/html"),
+            ("etag", "\"v1\""),
+            ("content-range", "bytes 10-19/*"),
+        ];
+        match request.method().as_str() {
+            "GET" if said("range").is_some() && known => {
+                let mut part = Origin::reply(&headers, page()[10..20].to_owned());
+                *part.status_mut() = StatusCode::PARTIAL_CONTENT;
+                part
+            }
+            "GET" => Origin::reply(&headers[..2], page()),
+            _ => Origin::reply(&[], "done"),
+        }
+    })
+}
+
+/// Once the entry is gone, parts come from the handler, which knows the tags of its own page alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_gets_a_part_of_another_form_from_the_handler() {
+    for protocol in PROTOCOLS {
+        let cache = in_memory().get("default").unwrap();
+        let server = Server::start(encoding(&cache).layer(giving_parts())).await;
+        let site = Site {
+            address: server.address(),
+            protocol,
+        };
+        let forms = site.forms().await;
+        site.ask(&Ask::get("/page").method("POST")).await;
+        let checked = check_parts_of(&site, &forms).await;
+        checked.unwrap_or_else(|error| panic!("{protocol:?}: {error}"));
+        let part = Ask::get("/page").header("range", "bytes=10-19");
+        let told = site.ask(&part).await;
+        assert!(
+            told.header("cache-status").contains("detail=range"),
+            "{told:?}"
+        );
+    }
+}
+
+/// Where nothing is stored conditions pass: a client's tags are those of forms that the handler has
+/// never heard of.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_handler_of_what_passes_hears_of_its_own_tags_alone() {
+    for protocol in PROTOCOLS {
+        let cache = in_memory().get("default").unwrap();
+        let origin = Origin::new(|request, call| async move {
+            let known = request.headers().get("if-none-match").cloned();
+            let known = known.map(|known| known.to_str().unwrap().to_owned());
+            let fresh = if call == 1 { "max-age=60" } else { "no-store" };
+            let headers = [
+                ("content-type", "text/html"),
+                ("etag", "\"v1\""),
+                ("cache-control", fresh),
+                ("x-known", known.as_deref().unwrap_or_default()),
+            ];
+            Origin::reply(&headers, page())
+        });
+        let server = Server::start(encoding(&cache).layer(origin)).await;
+        let site = Site {
+            address: server.address(),
+            protocol,
+        };
+        let forms = site.forms().await;
+        site.ask(&Ask::get("/page").method("POST")).await;
+        site.ask(&Ask::get("/page")).await;
+        for (coding, form) in &forms {
+            let ask = accepting(&[coding]).header("if-none-match", form.header("etag"));
+            let heard = site.ask(&ask).await;
+            assert_eq!(heard.header("x-known"), "\"v1\"", "{protocol:?} {coding:?}");
+        }
+    }
+}
+
+/// A page that doesn't get smaller is kept as it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn noise_is_not_encoded() {
+    let cache = in_memory().get("default").unwrap();
+    let mut state = 1_u64;
+    let noise = std::iter::repeat_with(|| {
+        state = state
+            .wrapping_mul(0x5851_f42d_4c95_7f2d)
+            .wrapping_add(0x1405_7b7e_f767_814f);
+        (state >> 56) as u8
+    });
+    let noise = Bytes::from_iter(noise.take(8 << 10));
+    let body = noise.clone();
+    let origin = Origin::new(move |_, _| {
+        let body = body.clone();
+        async move { Origin::reply(&[("content-type", "text/html")], body) }
+    });
+    let server = Server::start(encoding(&cache).layer(origin)).await;
+    let site = Site {
+        address: server.address(),
+        protocol: Protocol::Http1,
+    };
+    site.ask(&Ask::get("/page")).await;
+    let before = cache.memory().bytes;
+    let ask = accepting(&["gzip, br, zstd"]);
+    // The forms that there are, none, are counted when they were tried.
+    let tried = async {
+        while cache.memory().bytes == before {
+            assert_eq!(site.ask(&ask).await.body, noise);
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), tried)
+        .await
+        .expect("forms were tried");
+    for _ in 0..3 {
+        let heard = site.ask(&ask).await;
+        assert_eq!(heard.header("content-encoding"), "");
+        assert_eq!(heard.body, noise);
     }
 }
 

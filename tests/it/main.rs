@@ -17,6 +17,7 @@
 //! | 22-24 with encoded forms of what is stored | `encoded` |
 //! | 35 where a placeholder is replaced on a hit | `nonces` |
 //! | 38 (a dry run: what it stored is nobody's) | `trying` |
+//! | 18 where a session is written to behind the head | `personal` |
 //! | 26 (a forged entry in Redis) | `pitlane`'s own tests over Redis |
 //! | 28 (keys and tags) | `keys`, `identities` |
 //! | 32 (powers of an anonymous client) | `powers` |
@@ -45,6 +46,7 @@ mod identities;
 mod keys;
 mod naive;
 mod nonces;
+mod personal;
 mod powers;
 mod revalidation;
 mod runner;

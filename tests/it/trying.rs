@@ -1,9 +1,12 @@
 //! A dry run beside layers that answer: what it stored is nobody's, and what they stored is
 //! nothing to it: class 38.
 
-use pitlane::Cache;
+use std::time::Duration;
+
+use pitlane::{ApiCacheLayer, Cache, Encoding};
 use pitlane_e2e::{Answer, Ask, Fixture, send};
-use pitlane_testkit::{Protocol, RedisServer};
+use pitlane_testkit::{Protocol, RedisServer, Server};
+use tower_layer::Layer;
 
 use crate::runner::{MARKER, Subject, in_memory, over_redis, serve, settled};
 
@@ -77,5 +80,41 @@ async fn what_a_dry_run_stored_is_shown_to_nobody_on_another_node() {
             "{again:?}"
         );
         assert_eq!(fixture.calls(), before + 1, "{protocol:?}");
+    }
+}
+
+/// Whatever the layer would do to answers, it only says what it would do.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_adds_nothing_to_answers_but_what_it_says_of_them() {
+    let answers = |_: &_, _| {
+        let answer = Answer::default().header("cache-tag", "page");
+        answer.header("surrogate-key", "page").header("x-own", "1")
+    };
+    for protocol in PROTOCOLS {
+        let cache = in_memory().get("default").unwrap();
+        let layer = ApiCacheLayer::new(&cache).ttl(Duration::from_secs(60));
+        let layer = layer.encodings([Encoding::Gzip]).strip_tags().dry_run();
+        let bare = Server::start(Fixture::new(answers)).await;
+        let dry = Server::start(layer.layer(Fixture::new(answers))).await;
+        let marked = Ask::get("/page")
+            .header("x-any", "1")
+            .header("cookie", "session=1");
+        for ask in [Ask::get("/page"), Ask::get("/page"), marked] {
+            let usual = send(protocol, bare.address(), &ask).await.unwrap();
+            let mut heard = send(protocol, dry.address(), &ask).await.unwrap();
+            assert!(heard.headers.remove("cache-status").is_some(), "{heard:?}");
+            let own =
+                |name: &&http::HeaderName| !["date", "content-length"].contains(&name.as_str());
+            let names = |heard: &pitlane_e2e::Heard| -> std::collections::BTreeSet<String> {
+                heard
+                    .headers
+                    .keys()
+                    .filter(own)
+                    .map(|name| name.to_string())
+                    .collect()
+            };
+            assert_eq!(names(&heard), names(&usual), "{protocol:?}");
+            assert_eq!(heard.body, usual.body, "{protocol:?}");
+        }
     }
 }

@@ -340,6 +340,8 @@ fn unkeyed() -> Vec<Row> {
         "cdn-loop",
         "if-none-match",
         "content-language",
+        "content-type",
+        "content-encoding",
         "priority",
     ];
     let row = |name: &&str| {
