@@ -72,19 +72,39 @@ async fn outside_a_write_that_is_cut_off_or_falls_over_ends_its_page() {
     }
 }
 
+/// Nobody knows what has become of it: what is stored is not used again without asking.
 #[tokio::test]
-async fn inside_it_ends_what_it_has_said_before() {
+async fn inside_a_write_that_fails_makes_its_page_stale() {
     for protocol in BOTH {
         let caches = testing::caches().0;
         let stack = ServiceBuilder::new()
             .layer(pages(&caches))
+            .layer(timeout())
+            .service(counter(None, false));
+        check_ended(&Site::start(protocol, stack).await).await;
+
+        let caches = testing::caches().0;
+        let stack = ServiceBuilder::new()
+            .layer(pages(&caches))
+            .layer(CatchPanicLayer::new())
+            .service(counter(None, true));
+        check_ended(&Site::start(protocol, stack).await).await;
+    }
+}
+
+#[tokio::test]
+async fn inside_what_is_stated_before_is_ended_though_stale_answers_are_allowed() {
+    for protocol in BOTH {
+        let caches = testing::caches().0;
+        let stack = ServiceBuilder::new()
+            .layer(pages(&caches).stale_while_revalidate(60 * MINUTE))
             .layer(timeout())
             .service(counter(Some(caches), false));
         check_ended(&Site::start(protocol, stack).await).await;
 
         let caches = testing::caches().0;
         let stack = ServiceBuilder::new()
-            .layer(pages(&caches))
+            .layer(pages(&caches).stale_while_revalidate(60 * MINUTE))
             .layer(CatchPanicLayer::new())
             .service(counter(Some(caches), true));
         check_ended(&Site::start(protocol, stack).await).await;
