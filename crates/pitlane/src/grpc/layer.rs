@@ -39,6 +39,9 @@ type TagsOf = Arc<dyn Fn(&str, &[u8]) -> Vec<Tag> + Send + Sync>;
 /// registry's `max_body`. Calls at the same time make one call of the handler, and whoever waits
 /// does so no longer than its own deadline allows.
 ///
+/// Who is at the other end of the connection is not in a call: don't name methods whose answers
+/// depend on the client's certificate or address.
+///
 /// Tags come from [`tags`](Self::tags), from a [`CacheHint`](crate::CacheHint) in the extensions of
 /// the handler's response, and from [`depend_on`](crate::depend_on). The answers of one method lie
 /// below the key `grpc:{service}:{method}`, and end together by it:
@@ -177,7 +180,8 @@ impl GrpcCacheLayer {
         self
     }
 
-    /// How long past its lifetime an answer may be given while one call computes a new one.
+    /// How long past its lifetime an answer may be given while one call computes a new one. The
+    /// one that computes gets the new one, or its error: nothing stale stands in for a failure.
     pub const fn stale_while_revalidate(mut self, window: Duration) -> Self {
         self.settings.stale_while_revalidate = window;
         self

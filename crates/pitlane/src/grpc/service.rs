@@ -1,4 +1,5 @@
 use std::{
+    fmt,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -21,7 +22,7 @@ use crate::{replay::ReplayBody, response::outcome};
 ///
 /// It is always ready: a hit doesn't need the inner service. On a miss the inner service is
 /// cloned and driven to readiness on its own.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct GrpcCache<S> {
     inner: S,
     settings: Arc<Settings>,
@@ -88,5 +89,13 @@ impl<S: Clone> GrpcCache<S> {
         // What the cache has nothing to do with stays as it is.
         let telling = method.map(|_| reason);
         GrpcFuture::pass(self.inner.clone(), request, &self.settings, telling)
+    }
+}
+
+impl<S> fmt::Debug for GrpcCache<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GrpcCache")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
     }
 }
