@@ -13,7 +13,7 @@ use tower_http::timeout::TimeoutLayer;
 use crate::support::{BOTH, MINUTE, Site, TEXT, cache, check, within};
 
 /// Longer than what is ready at once takes on a busy machine.
-const SHORT: Duration = Duration::from_millis(500);
+const SHORT: Duration = Duration::from_secs(1);
 
 /// Answers the first call at once, and all others when the gate lets them.
 fn handler(gate: &Gate, prompt: usize) -> Origin {

@@ -16,7 +16,7 @@ use tower_http::validate_request::ValidateRequestHeaderLayer;
 use crate::support::{BOTH, MINUTE, Site, TEXT, check, within};
 
 fn timeout() -> TimeoutLayer {
-    TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, Duration::from_millis(300))
+    TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, Duration::from_secs(1))
 }
 
 fn pages(caches: &Caches) -> AnonymousCacheLayer {
