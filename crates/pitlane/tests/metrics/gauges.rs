@@ -1,15 +1,24 @@
-//! What the memory tier holds, and what it lets go.
+//! What the memory tier holds, what it lets go, and what finds no room elsewhere.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use metrics::Unit;
-use pitlane::{Caches, Key};
+use pitlane::{Caches, Key, ResponseCacheLayer};
+use tower::{Layer, service_fn};
 
 use crate::{
     book::Book,
-    drive::{SECOND, app, bench, get, send},
+    drive::{Asked, SECOND, app, bench, get, measured, send, site},
 };
 
-const MINUTE: std::time::Duration = std::time::Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_secs(60);
 
 async fn store(cache: &pitlane::Cache, key: Key, size: usize) {
     let pitlane::Claim::Fill(fill) = cache.claim(&key).await else {
@@ -93,4 +102,59 @@ async fn what_is_pushed_out_is_counted_and_the_gauges_stay_true() {
     let (held, weight, evicted) = (there.entries as f64, there.bytes as f64, evicted as f64);
     assert_eq!((entries, bytes), (held, weight));
     assert_eq!(entries + evicted, 1000.0);
+}
+
+#[tokio::test]
+async fn what_is_too_large_for_the_tier_never_enters_and_is_counted() {
+    let book = Book::default();
+    let _reader = metrics::set_default_local_recorder(&book);
+    let builder = Caches::builder().memory(1 << 20);
+    let caches = builder.max_body(64 << 10).build().unwrap();
+    let cache = caches.get("default").unwrap();
+    store(&cache, Key::new("huge"), 2 << 20).await;
+    caches.record_metrics();
+    let series = "pitlane_evictions_total{cache=default,reason=too-large}";
+    assert_eq!(
+        book.counted("pitlane_evictions_total"),
+        [(series.to_owned(), 1)].into()
+    );
+    for metric in ["pitlane_entries", "pitlane_bytes"] {
+        let held = book.gauge(&format!("{metric}{{cache=default,tier=memory}}"));
+        assert_eq!(held, Some(0.0), "{metric}");
+    }
+}
+
+/// 256 refreshes may run at once. Whoever comes behind them gets the stale page all the same.
+#[tokio::test]
+async fn a_refresh_that_there_is_no_room_for_is_an_error_that_costs_nobody_an_answer() {
+    let book = Book::default();
+    let _reader = metrics::set_default_local_recorder(&book);
+    let bench = bench();
+    let fresh = Arc::new(AtomicBool::new(true));
+    let answers = Arc::clone(&fresh);
+    let slow = service_fn(move |request: Asked| {
+        let answers = answers.load(Ordering::SeqCst);
+        async move {
+            if !answers {
+                std::future::pending::<()>().await;
+            }
+            site(request).await
+        }
+    });
+    let app = measured().layer(ResponseCacheLayer::new(&bench.cache).layer(slow));
+    let page = |number: usize| get(&format!("/{number}?max-age=60,stale-while-revalidate=60"));
+    for number in 0..300 {
+        send(&app, page(number)).await;
+    }
+    fresh.store(false, Ordering::SeqCst);
+    bench.clock.advance(70 * SECOND);
+    for number in 0..300 {
+        send(&app, page(number)).await;
+    }
+    bench.caches.record_metrics();
+    let stale = "pitlane_requests_total{cache=default,route=unmatched,outcome=stale,\
+                 reason=stale-while-revalidate}";
+    assert_eq!(book.counter(stale), 300);
+    let full = "pitlane_errors_total{cache=default,reason=background-full}";
+    assert_eq!(book.counter(full), 300 - 256);
 }
