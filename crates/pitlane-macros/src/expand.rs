@@ -37,7 +37,11 @@ pub(crate) fn cached(options: TokenStream, item: TokenStream) -> Result<TokenStr
         .attrs
         .iter()
         .filter(|attribute| is_outer(attribute));
-    let data = data(&options, &value, &function.sig.ident.to_string());
+    let data = data(
+        &options,
+        &value,
+        &home(&function.sig.ident, arguments.is_method),
+    );
     let key = options.key.key()?;
     let (own, pass) = (arguments.own(), arguments.pass());
     let call = if arguments.is_method {
@@ -72,8 +76,18 @@ fn is_outer(attribute: &Attribute) -> bool {
         .any(|name| attribute.path().is_ident(name))
 }
 
+/// An expression for the name of a function that no other one has; a method's type is part of it.
+fn home(name: &Ident, is_method: bool) -> TokenStream {
+    let name = name.to_string();
+    if is_method {
+        quote!(&[::std::any::type_name::<Self>(), #name])
+    } else {
+        quote!(&[::std::module_path!(), #name])
+    }
+}
+
 /// An expression for how values are cached.
-fn data(options: &Options, value: &Type, home: &str) -> TokenStream {
+fn data(options: &Options, value: &Type, home: &TokenStream) -> TokenStream {
     let Options {
         caches,
         cache,
@@ -103,7 +117,7 @@ fn data(options: &Options, value: &Type, home: &str) -> TokenStream {
             #( .user(#user) )*
             .tags(::std::vec::Vec::<::std::string::String>::from([ #(#tags),* ]))
             #( .codec(#codec) )*
-            .home(::std::concat!(::std::module_path!(), "::", #home))
+            .home(#home)
     }
 }
 

@@ -19,6 +19,9 @@ use crate::cache::{Cache, Wanted};
 /// A lifetime for what neither the call nor the cache's configuration says one for.
 const TTL: Duration = Duration::from_secs(300);
 
+/// The module or type, and the name, of a function.
+type Home = [&'static str; 2];
+
 type LifetimeOf<T> = Arc<dyn Fn(&T) -> Option<Duration> + Send + Sync>;
 
 /// How values of one type are cached: for how long, under which tags, in which form. Made by
@@ -56,7 +59,7 @@ pub struct Data<T, C = Postcard> {
     user: Option<String>,
     version: u32,
     /// Whose values they are, where their key alone doesn't tell.
-    home: &'static str,
+    home: Home,
     codec: PhantomData<fn() -> C>,
 }
 
@@ -74,7 +77,7 @@ impl Cache {
             tags: Vec::new(),
             user: None,
             version: 0,
-            home: "",
+            home: [""; 2],
             codec: PhantomData,
         }
     }
@@ -179,8 +182,8 @@ impl<T, C> Data<T, C> {
 
     /// Keeps the values of one function apart from those of another under the same key.
     #[doc(hidden)]
-    pub const fn home(mut self, home: &'static str) -> Self {
-        self.home = home;
+    pub const fn home(mut self, home: &[&'static str; 2]) -> Self {
+        self.home = *home;
         self
     }
 
@@ -206,7 +209,10 @@ impl<T, C> Data<T, C> {
 impl<T, C: Codec> Data<T, C> {
     /// Where the value under `key` is.
     fn wanted(&self, key: &Key) -> Wanted {
-        let form = fingerprint(&[C::NAME, type_name::<T>(), self.home]);
+        let form = {
+            let [place, name] = self.home;
+            fingerprint(&[C::NAME, type_name::<T>(), place, name])
+        };
         let mut family = [b'c', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
         let (head, tail) = family.split_at_mut(9);
         for (to, from) in head.iter_mut().skip(1).zip(form.to_be_bytes()) {

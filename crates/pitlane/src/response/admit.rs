@@ -1,4 +1,4 @@
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header, request::Parts};
 use pitlane_core::Reason;
 use pitlane_policy::{Profile, hop};
 
@@ -163,9 +163,7 @@ fn scan(headers: &HeaderMap, head: bool) -> (Scan, Host<'_>) {
                 scan.range = true;
                 scan.conditional = true;
             }
-            "x-original-url" | "x-rewrite-url" | "x-original-uri" => {
-                scan.refusal = Some(Reason::UriOverride);
-            }
+            _ if overrides_uri(name) => scan.refusal = Some(Reason::UriOverride),
             _ if overrides_method(name) => scan.refusal = Some(Reason::MethodOverride),
             other => {
                 scan.forwarded |= is_forwarding(other);
@@ -193,8 +191,21 @@ fn is_forwarding(name: &str) -> bool {
     matches!(name.as_bytes().first(), Some(b'f' | b'x')) && FORWARDED.contains(&name)
 }
 
+/// Whether a request whose body only asks is nothing but what it looks like.
+pub(crate) fn only_asks(uri: &Uri, headers: &HeaderMap) -> bool {
+    let is_changed = |name: &HeaderName| overrides_method(name) || overrides_uri(name);
+    !headers.keys().any(is_changed) && !uri.query().is_some_and(tunnels_method)
+}
+
+fn overrides_uri(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "x-original-url" | "x-rewrite-url" | "x-original-uri"
+    )
+}
+
 /// Whether a field makes another method of a request's.
-pub(crate) fn overrides_method(name: &HeaderName) -> bool {
+fn overrides_method(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),
         "x-http-method-override" | "x-http-method" | "x-method-override"
@@ -281,10 +292,19 @@ fn is_telling(name: &str) -> bool {
         "-cert",
         "-dn",
     ];
-    if name.contains("user-agent") || name.contains("csrf") || name.contains("xsrf") {
+    // Most names end in another letter, and are done with here.
+    let (Some(last), false) = (name.bytes().last(), name.starts_with("x-forwarded-for")) else {
+        return false;
+    };
+    if !matches!(last, b'd' | b'e' | b'l' | b'n' | b'r' | b's' | b't' | b'y') {
         return false;
     }
-    name.split('-').any(|word| WORDS.contains(&word)) || ENDS.iter().any(|end| name.ends_with(end))
+    let telling = name.rsplit('-').any(|word| WORDS.contains(&word))
+        || ENDS.iter().any(|end| name.ends_with(end));
+    telling
+        && !["user-agent", "csrf", "xsrf"]
+            .iter()
+            .any(|other| name.contains(other))
 }
 
 /// Whether one of them is there that is no part of the key.

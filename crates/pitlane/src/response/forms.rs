@@ -22,7 +22,7 @@ const LEAST: usize = 1 << 10;
 const MARK: &str = "--pitlane-";
 
 /// Digests of the content as it was sent: a coding would make them wrong.
-const DIGESTS: [HeaderName; 4] = [
+pub(crate) static DIGESTS: [HeaderName; 4] = [
     HeaderName::from_static("content-digest"),
     HeaderName::from_static("content-md5"),
     HeaderName::from_static("digest"),

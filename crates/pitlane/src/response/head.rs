@@ -64,6 +64,9 @@ impl<S, Q> Call<S, Q> {
             let asker = &settling.asker;
             return Ok(serve_stale(&settings, asker, &fallback, &reading, status));
         }
+        if answer.is_err() {
+            count(&settings, &settling.asker, outcome, Reason::Failed);
+        }
         let (mut parts, body) = answer?.into_parts();
         let outer = Scope::current();
         if outer.is_open() {

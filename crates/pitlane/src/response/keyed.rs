@@ -13,7 +13,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{
-    admit::overrides_method, body::ResponseBody, future::ResponseFuture, layer::CacheLayer,
+    admit::only_asks, body::ResponseBody, future::ResponseFuture, layer::CacheLayer,
     service::ResponseCache,
 };
 use crate::replay::{Reading, ReplayBody};
@@ -134,7 +134,7 @@ where
         ResponseFuture::boxed(async move {
             let request = take_in(parts, body, limit, posts).await;
             let asks = matches!(request.extensions().get(), Some(Content::Digest(_)));
-            let asks = asks && !request.headers().keys().any(overrides_method);
+            let asks = asks && only_asks(request.uri(), request.headers());
             let mut answer = inner.call(request).await?;
             if asks {
                 answer.extensions_mut().insert(OnlyAsks);

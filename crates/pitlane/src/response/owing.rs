@@ -125,8 +125,10 @@ impl Owing {
     pub(crate) fn answered<R>(&mut self, answer: &Response<R>) {
         let (status, headers) = (answer.status(), answer.headers());
         let only_asked = answer.extensions().get::<OnlyAsks>().is_some();
-        self.0.begun = !status.is_client_error() && !only_asked;
-        if status.is_server_error() {
+        // These say that nothing was begun.
+        let refused = status.is_client_error() || matches!(status.as_u16(), 501 | 503 | 505);
+        self.0.begun = !refused && !only_asked;
+        if status.is_server_error() && self.0.begun {
             self.0.soft = true;
             for item in &mut self.0.named {
                 item.mark.soft = true;

@@ -35,7 +35,9 @@ impl<S, Q> Call<S, Q> {
         let (work, mut settling) = self.run(settings.cache.basis(), seen, None, why);
         settling.asked.post = true;
         owing.begin();
-        let response = work.await?;
+        let response = work.await.inspect_err(|_| {
+            count(&settings, &settling.asker, Outcome::Bypass, Reason::Failed);
+        })?;
         owing.answered(&response);
         let (mut parts, body) = response.into_parts();
         if owing.names_itself(&parts.headers) && settling.renew(owing, &parts) {

@@ -12,7 +12,7 @@ use pitlane_policy::{Profile, RequestDirectives, conditional};
 use tower_service::Service;
 
 use super::{
-    admit::{Ask, Asking, admit, overrides_method},
+    admit::{Ask, Asking, admit, only_asks},
     body::ResponseBody,
     decorate::strip,
     fetch::{Call, Led, fetch},
@@ -108,7 +108,7 @@ impl<S: Clone> ResponseCache<S> {
         // A layer further in has a body of its own to look at.
         match parts.extensions.remove() {
             Some(Content::Digest(digest)) => {
-                if !parts.headers.keys().any(overrides_method) {
+                if only_asks(&parts.uri, &parts.headers) {
                     parts.extensions.insert(OnlyAsks);
                 }
                 self.look(Asking::Content(&digest), parts, body)
@@ -271,8 +271,10 @@ impl<S: Clone> ResponseCache<S> {
     {
         let settings = Arc::clone(&self.settings);
         settings.count(&parts, outcome(reason), reason);
-        let owing = (matches!(reason, Reason::Method | Reason::MethodOverride)
-            && !parts.method.is_safe())
+        let owing = (matches!(
+            reason,
+            Reason::Method | Reason::MethodOverride | Reason::UriOverride
+        ) && !parts.method.is_safe())
         .then(|| settings.owing(&parts))
         .flatten();
         if !settings.encodings.is_empty() {

@@ -10,7 +10,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Response, header};
 use http_body::{Body, Frame, SizeHint};
 
-use super::{body::ResponseBody, content::is_text, layer::Settings};
+use super::{body::ResponseBody, content::is_text, forms::DIGESTS, layer::Settings};
 
 /// What one answer gets in the place of its markers.
 #[derive(Clone, Debug)]
@@ -43,7 +43,8 @@ impl Swaps {
             return Response::from_parts(parts, body);
         }
         // Two answers from one entry are two contents.
-        for name in [header::ETAG, header::LAST_MODIFIED, header::ACCEPT_RANGES] {
+        let validators = [header::ETAG, header::LAST_MODIFIED, header::ACCEPT_RANGES];
+        for name in validators.iter().chain(&DIGESTS) {
             parts.headers.remove(name);
         }
         let body = match body.into_full() {

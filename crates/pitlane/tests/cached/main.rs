@@ -123,6 +123,37 @@ impl Tenant {
     }
 }
 
+/// Another type with a method of the same name, in the same module.
+#[derive(Clone)]
+struct Other(Club);
+
+impl Other {
+    #[cached(caches = &self.0.caches, cache = "query", key = "{id}", skip(self))]
+    async fn get(&self, id: u32) -> Result<String, DataError<Infallible>> {
+        Ok(format!("other {id}"))
+    }
+}
+
+impl Tenant {
+    #[cached(caches = &self.club.caches, cache = "query", key = "{id}", skip(self))]
+    async fn get(&self, id: u32) -> Result<String, DataError<Infallible>> {
+        Ok(format!("tenant {id}"))
+    }
+}
+
+#[tokio::test]
+async fn methods_of_one_name_are_two() {
+    let club = Club::new();
+    let tenant = Tenant {
+        id: "a",
+        club: club.clone(),
+    };
+    for _ in 0..2 {
+        assert_eq!(tenant.get(1).await.unwrap(), "tenant 1");
+        assert_eq!(Other(club.clone()).get(1).await.unwrap(), "other 1");
+    }
+}
+
 #[tokio::test]
 async fn functions_and_tenants_never_share() {
     let club = Club::new();

@@ -410,9 +410,14 @@ async fn a_question_that_claims_to_be_another_method_is_a_write() {
     let ask = |headers| send(&service, Method::POST, headers, text("a"));
     ask(&[]).await;
     assert!(ask(&[]).await.is_hit());
-    let other = ask(&[("x-http-method-override", "DELETE")]).await;
-    assert_eq!(other.detail(), "method-override");
-    assert_eq!(ask(&[]).await.detail(), "invalidated");
+    const ODD: [(&[(&str, &str)], &str); 2] = [
+        (&[("x-http-method-override", "DELETE")], "method-override"),
+        (&[("x-original-url", "/other")], "uri-override"),
+    ];
+    for (headers, reason) in ODD {
+        assert_eq!(ask(headers).await.detail(), reason);
+        assert_eq!(ask(&[]).await.detail(), "invalidated");
+    }
 }
 
 #[tokio::test]

@@ -160,6 +160,8 @@ async fn only_an_unsafe_request_that_was_not_refused_ends_its_uri() {
         (Method::POST, 409, false),
         (Method::POST, 500, true),
         (Method::POST, 504, true),
+        (Method::POST, 503, false),
+        (Method::POST, 501, false),
         (Method::OPTIONS, 200, false),
         (Method::TRACE, 200, false),
         (Method::HEAD, 200, false),
