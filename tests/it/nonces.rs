@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use pitlane::AnonymousCacheLayer;
+use pitlane::{AnonymousCacheLayer, Cache};
 use pitlane_e2e::{Ask, Heard, send};
 use pitlane_testkit::{Origin, Protocol, Reply, Server, Steps};
 use tokio::task::JoinSet;
@@ -76,9 +76,12 @@ fn streamed(headers: &[(&str, &str)], said: &str) -> Reply {
 }
 
 fn layer() -> AnonymousCacheLayer {
-    let cache = in_memory().get("default").unwrap();
+    layer_over(&in_memory().get("default").unwrap())
+}
+
+fn layer_over(cache: &Cache) -> AnonymousCacheLayer {
     let next = Arc::new(AtomicUsize::new(0));
-    AnonymousCacheLayer::new(&cache)
+    AnonymousCacheLayer::new(cache)
         .ttl(Duration::from_secs(60))
         .replace_on_hit(MARKER, move || {
             format!("N{:06}", next.fetch_add(1, Ordering::SeqCst))
@@ -176,6 +179,29 @@ async fn whoever_writes_the_marker_learns_no_nonce_but_their_own() {
             let (attack, victim) = (nonce_of(&attack).unwrap(), nonce_of(&victim).unwrap());
             assert_ne!(attack, victim);
         }
+    }
+}
+
+/// Two layers over one cache, of which one replaces nothing: the marker itself would be everybody's
+/// nonce.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_layer_beside_it_shows_no_page_that_was_stored_for_its_markers() {
+    for protocol in PROTOCOLS {
+        let cache = in_memory().get("default").unwrap();
+        let origin = page(Sent::Whole);
+        let swapping = Server::start(layer_over(&cache).layer(origin.clone())).await;
+        let plain = AnonymousCacheLayer::new(&cache).ttl(Duration::from_secs(60));
+        let plain = Server::start(plain.layer(origin.clone())).await;
+        let ask = Ask::get("/page");
+        send(protocol, swapping.address(), &ask).await.unwrap();
+        for calls in 2..4 {
+            let heard = send(protocol, plain.address(), &ask).await.unwrap();
+            assert!(!heard.header("cache-status").contains("hit;"), "{heard:?}");
+            assert_eq!(origin.calls(), calls, "{protocol:?}");
+        }
+        let heard = send(protocol, swapping.address(), &ask).await.unwrap();
+        nonce_of(&heard).unwrap();
+        assert_eq!(origin.calls(), 3, "{protocol:?}");
     }
 }
 

@@ -8,14 +8,15 @@ use pitlane_e2e::{Answer, Ask, Fixture, send};
 use pitlane_testkit::{Protocol, RedisServer, Server};
 use tower_layer::Layer;
 
+use crate::naive::Flaw;
 use crate::runner::{MARKER, Subject, in_memory, over_redis, serve, settled};
 
 const PROTOCOLS: [Protocol; 2] = [Protocol::Http1, Protocol::Http2];
 
 /// Runs a dry run and a layer that answers over one cache, in turns.
-async fn check(protocol: Protocol, cache: &Cache) {
+async fn check(dry: Subject, protocol: Protocol, cache: &Cache) -> Result<(), String> {
     let fixture = Fixture::new(|_, _| Answer::default());
-    let dry = serve(Subject::Trying, cache, fixture.clone()).await;
+    let dry = serve(dry, cache, fixture.clone()).await;
     let live = serve(Subject::Anonymous, cache, fixture.clone()).await;
     let planted = || Ask::get("/page").header("x-any", MARKER);
     let clean = || Ask::get("/page");
@@ -32,19 +33,34 @@ async fn check(protocol: Protocol, cache: &Cache) {
     ];
     for (number, (server, ask, told, calls)) in steps.into_iter().enumerate() {
         let heard = send(protocol, server.address(), &ask).await.unwrap();
-        let status = heard.header("cache-status");
-        assert!(status.contains(told), "{protocol:?} {number}: {status}");
-        assert_eq!(fixture.calls(), calls, "{protocol:?} {number}");
         let marked = ask.headers.iter().any(|(name, _)| name == "x-any");
-        assert_eq!(heard.contains(MARKER), marked, "{protocol:?} {number}");
+        let right = heard.header("cache-status").contains(told)
+            && fixture.calls() == calls
+            && heard.contains(MARKER) == marked;
+        if !right {
+            return Err(format!("{protocol:?} {number}: {heard:?}"));
+        }
     }
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_dry_run_stored_is_shown_to_nobody() {
     for protocol in PROTOCOLS {
         let cache = in_memory().get("default").unwrap();
-        check(protocol, &cache).await;
+        let checked = check(Subject::Trying, protocol, &cache).await;
+        checked.unwrap_or_else(|error| panic!("{error}"));
+    }
+}
+
+/// The positive control: layers that answer, or store without care, in its place.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_dry_run_is_caught() {
+    for protocol in PROTOCOLS {
+        for subject in [Subject::Anonymous, Subject::Naive(Flaw::All)] {
+            let cache = in_memory().get("default").unwrap();
+            assert!(check(subject, protocol, &cache).await.is_err());
+        }
     }
 }
 

@@ -221,6 +221,11 @@ fn others() -> Vec<Row> {
             },
             query("v"),
         ),
+        row(
+            "another's part",
+            post("ask v").header("range", "bytes=0-0"),
+            post("ask v"),
+        ),
         row("a part", by("range", "bytes=0-0"), query("v")),
         row("one's own answer", by("x-any", MARKER), query("v")).answers(personal),
     ]

@@ -303,7 +303,17 @@ fn credentials() -> Vec<Row> {
         "x-ms-client-principal",
         "x-user-id",
         "remote-user",
+        "remote-email",
         "client-cert",
+        "ssl-client-cert",
+        "private-token",
+        "ocp-apim-subscription-key",
+        "x-goog-api-key",
+        "x-functions-key",
+        "x-authentik-username",
+        "x-pomerium-jwt-assertion",
+        "x-forwarded-groups",
+        "tailscale-user-login",
     ];
     let rows = names.iter().flat_map(|name| both_ways(name));
     let own = both_ways("x-badge").map(|row| row.only(CONFIGURED));
