@@ -273,3 +273,31 @@ fn questions_share_an_answer_exactly_when_they_are_the_same() {
     let shared = shared.get();
     assert!((1000..PAIRS - 1000).contains(&shared), "{shared}");
 }
+
+/// Layers over one cache, each of which takes the same id for something else.
+#[tokio::test]
+async fn a_tenant_is_no_user_of_the_same_name() {
+    let cache = Caches::builder().build().unwrap().get("default").unwrap();
+    let fixture = Fixture::new(|_, _| Answer::default());
+    let layer = || ResponseCacheLayer::new(&cache).ttl(Duration::from_secs(60));
+    let layers = [
+        layer(),
+        layer().tenant(id("x-id")),
+        layer().per_user(id("x-id")),
+        layer().tenant(id("x-id")).per_user(id("x-id")),
+        layer().tenant(id("x-id")).dry_run(),
+    ];
+    let services = layers.map(|layer| layer.layer(fixture.clone()));
+    for (number, service) in services.iter().enumerate() {
+        for round in 0..2 {
+            let request = Request::builder().uri("/a").header("host", "a.org");
+            let request = request.header("x-id", "a").body(Full::<Bytes>::default());
+            let answer = service.clone().oneshot(request.unwrap()).await.unwrap();
+            let told = answer.headers().get("cache-status").unwrap();
+            let told = told.to_str().unwrap().to_owned();
+            answer.into_body().collect().await.unwrap();
+            let found = told.contains("pitlane; hit") || told.contains("dry-run");
+            assert_eq!(found, round == 1, "{number}: {told}");
+        }
+    }
+}
