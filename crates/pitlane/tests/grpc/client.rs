@@ -34,6 +34,7 @@ pub(crate) struct Answer {
 impl Client {
     pub(crate) async fn connect(server: &Server) -> Self {
         let stream = TcpStream::connect(server.address()).await.unwrap();
+        stream.set_nodelay(true).unwrap();
         let io = TokioIo::new(stream);
         // A small window: what a test doesn't read soon stays with the server.
         let (sender, connection) = http2::Builder::new(TokioExecutor::new())
