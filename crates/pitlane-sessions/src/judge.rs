@@ -13,6 +13,8 @@ pub(crate) enum Judged {
     Theirs(Live),
     /// What this node has in memory: Redis lacks it, or has something older.
     Ours,
+    /// What this node has in memory, which Redis has confirmed since it was looked at.
+    Confirmed,
     /// It was deleted.
     Gone,
     /// There is none.
@@ -57,7 +59,8 @@ pub(crate) fn judge(
     match Found::of(seen.record().as_ref()) {
         Found::Sheet(Sheet::Gone) => Judged::Gone,
         Found::Sheet(Sheet::Live(theirs)) => match ours {
-            Some(held) if held.live.version > theirs.version => Judged::Ours,
+            Some(held) if held.live.version > theirs.version && is_lost => Judged::Ours,
+            Some(held) if held.live.version > theirs.version => Judged::Confirmed,
             _ if theirs.is_expired(now) => Judged::Nothing,
             _ => Judged::Theirs(theirs),
         },
@@ -95,6 +98,7 @@ mod tests {
         let name = |judged: &Judged| match judged {
             Judged::Theirs(live) => format!("theirs {}", live.version.0),
             Judged::Ours => "ours".to_owned(),
+            Judged::Confirmed => "confirmed".to_owned(),
             Judged::Gone => "gone".to_owned(),
             Judged::Nothing => "nothing".to_owned(),
         };
@@ -107,14 +111,17 @@ mod tests {
 
     #[test]
     fn the_newer_version_counts_and_redis_where_they_are_the_same() {
-        for is_saved in [true, false] {
-            let ours = held(5, Some(ERA), is_saved);
-            check(Some(&ours), &there(4), false, &Judged::Ours);
-            let theirs = live(5, NOW + 1);
-            check(Some(&ours), &there(5), true, &Judged::Theirs(theirs));
-            let theirs = live(6, NOW + 1);
-            check(Some(&ours), &there(6), true, &Judged::Theirs(theirs));
+        let (saved, unsaved) = (held(5, Some(ERA), true), held(5, Some(ERA), false));
+        for ours in [&saved, &unsaved] {
+            check(Some(ours), &there(4), true, &Judged::Ours);
+            for version in [5, 6] {
+                let theirs = Judged::Theirs(live(version, NOW + 1));
+                check(Some(ours), &there(version), true, &theirs);
+            }
         }
+        check(Some(&unsaved), &there(4), false, &Judged::Ours);
+        // A save of this node came in between, and needs no second one.
+        check(Some(&saved), &there(4), false, &Judged::Confirmed);
     }
 
     #[test]

@@ -47,9 +47,14 @@ mod sheet;
 mod shelf;
 mod store;
 mod sync;
+#[cfg(test)]
+mod tests;
 mod trouble;
 mod version;
-#[cfg(test)]
-mod world;
 
 pub use store::{PitlaneStore, StoreStatus};
+
+/// The guide's page, whose code is tested here.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/sessions.md")]
+struct Guide;

@@ -16,7 +16,8 @@ pub(crate) const SETTLED_AFTER: Duration = Duration::from_secs(3);
 pub(crate) struct Link {
     /// Whether sessions that the node knows are served from its memory alone.
     pub(crate) is_away: bool,
-    /// Whether all that is in memory has to be compared with Redis.
+    /// Whether all that is in memory has to be compared with Redis, which may have gone back in
+    /// time.
     pub(crate) must_compare: bool,
     /// The era that was last seen.
     pub(crate) era: Option<Era>,
@@ -46,7 +47,6 @@ impl Link {
     /// Redis failed; says whether that is news.
     pub(crate) fn leave(&mut self) -> bool {
         let was_away = std::mem::replace(&mut self.is_away, true);
-        self.must_compare = true;
         self.troubles += 1;
         !was_away
     }
@@ -58,12 +58,14 @@ impl Link {
         let before = self.connection.replace(connection);
         if known.is_some_and(|known| era.has_forgotten(known)) {
             self.leave();
+            self.must_compare = true;
             self.lost_at = Some(now);
             return News::Lost;
         }
         // The first one may be counted a moment after it was used.
         if before.is_some_and(|before| before != 0 && before != connection) {
             self.leave();
+            self.must_compare = true;
             return News::Reconnected;
         }
         News::None
@@ -110,4 +112,47 @@ pub(crate) enum News {
 
 fn is_within(since: Option<Instant>, span: Duration, now: Instant) -> bool {
     since.is_some_and(|since| now.saturating_duration_since(since) < span)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_came_in_between_is_not_over_when_an_earlier_comparison_is_done() {
+        let now = Instant::now();
+        let mut link = Link::new();
+        link.leave();
+        let troubles = link.troubles();
+        link.leave();
+        assert!(!link.arrive(troubles, now) && link.is_away);
+        assert!(link.arrive(link.troubles(), now) && !link.is_away);
+        assert!(!link.arrive(link.troubles(), now), "it is no news");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_process_or_life_is_news_once() {
+        let now = Instant::now();
+        let (first, second) = (Era::new(1, 0), Era::new(2, 0));
+        let mut link = Link::new();
+        assert_eq!(link.note(first, 0, now), News::None);
+        assert_eq!(link.note(first, 1, now), News::None);
+        assert_eq!(link.note(first, 2, now), News::Reconnected);
+        assert!(link.must_compare && !link.must_wait(now));
+        assert_eq!(link.note(second, 3, now), News::Lost);
+        assert!(link.must_compare && link.must_wait(now));
+        assert_eq!(link.note(second, 3, now), News::None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_outage_is_settled_three_seconds_after_its_end() {
+        let now = Instant::now();
+        let mut link = Link::new();
+        assert!(!link.is_settling(now));
+        link.leave();
+        assert!(link.is_settling(now + 2 * SETTLED_AFTER));
+        link.arrive(link.troubles(), now);
+        assert!(link.is_settling(now));
+        assert!(!link.is_settling(now + SETTLED_AFTER));
+    }
 }

@@ -129,9 +129,8 @@ impl Node {
                 self.work.notify_one();
                 Ok(record)
             }
-            (Judged::Nothing | Judged::Ours, _) if self.may_come_back(&state, id) => {
-                Err(Trouble::Restoring)
-            }
+            (Judged::Confirmed, Some(held)) => Ok(held.live.record(id)),
+            (Judged::Nothing, _) if self.may_come_back(&state, id) => Err(Trouble::Restoring),
             _ => {
                 state.shelf.forget(id);
                 if let Found::Damaged = Found::of(seen.record().as_ref()) {
@@ -198,7 +197,7 @@ impl Node {
         let held = state.shelf.get(record.id, now).cloned();
         let before = match judge(held.as_ref(), seen, now, state.link.must_compare) {
             Judged::Theirs(live) => Some(live.version),
-            Judged::Ours => held.map(|held| held.live.version),
+            Judged::Ours | Judged::Confirmed => held.map(|held| held.live.version),
             Judged::Gone => None,
             Judged::Nothing if self.may_come_back(&state, record.id) => {
                 return Err(Trouble::Restoring);
@@ -323,11 +322,8 @@ impl Node {
     /// Redis failed: until it is seen again, the node's memory serves.
     pub(crate) fn leave(&self, error: &Error) -> MutexGuard<'_, State> {
         let mut state = self.state();
-        if state.link.leave() {
-            if state.link.era.is_some() {
-                tracing::warn!(%error, "sessions are kept in memory until Redis is back");
-            }
-            state.shelf.owe_all();
+        if state.link.leave() && state.link.era.is_some() {
+            tracing::warn!(%error, "sessions are kept in memory until Redis is back");
         }
         self.work.notify_one();
         state

@@ -169,12 +169,18 @@ impl Shelf {
     }
 
     pub(crate) fn owed(&self) -> Vec<Id> {
+        if self.gone.len() == self.told.len() {
+            return Vec::new();
+        }
         let owed = self.gone.iter().filter(|(_, told)| told.is_none());
         owed.map(|(id, _)| *id).collect()
     }
 
     /// The sessions in memory: those that Redis lacks, or all.
     pub(crate) fn ids(&self, only_unsaved: bool) -> Vec<Id> {
+        if only_unsaved && self.held.len() == self.saved.len() {
+            return Vec::new();
+        }
         let held = self.held.iter();
         held.filter(|(_, (held, _))| !(only_unsaved && held.is_saved))
             .map(|(id, _)| *id)

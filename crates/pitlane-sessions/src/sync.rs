@@ -21,11 +21,16 @@ const BATCH: usize = 128;
 
 /// Works until the node is dropped.
 pub(crate) async fn run(node: Weak<Node>) {
+    let mut swept = Instant::now();
     loop {
         let Some(node) = node.upgrade() else {
             return;
         };
         node.round().await;
+        if swept.elapsed() >= HEARTBEAT {
+            node.sweep();
+            swept = Instant::now();
+        }
         let (has_work, work) = (node.has_work(), Arc::clone(&node.work));
         drop(node);
         if has_work {
@@ -51,6 +56,10 @@ impl Node {
         {
             drop(self.leave(&error));
         }
+    }
+
+    /// Gives back the memory of what is over.
+    pub(crate) fn sweep(&self) {
         let now = self.now();
         self.state().shelf.sweep(now);
     }
@@ -118,6 +127,7 @@ impl Node {
                     let _ = state.shelf.put(id, saved(live, seen));
                     return Ok(());
                 }
+                Judged::Confirmed => return Ok(()),
                 Judged::Gone | Judged::Nothing => {
                     self.outrun(Some(&held), None);
                     state.shelf.forget(id);

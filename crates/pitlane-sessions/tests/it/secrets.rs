@@ -33,15 +33,15 @@ impl<'a> MakeWriter<'a> for Ear {
     }
 }
 
-// On one thread, so that the ear hears all of this test and nothing else.
-#[tokio::test]
+// The ear hears all tests of the process: what only some threads listen to may not be said at all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_log_error_or_debug_text_and_no_key_in_redis_names_a_session() {
     let ear = Ear::default();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::TRACE)
         .with_writer(ear.clone())
         .finish();
-    let _listening = tracing::subscriber::set_default(subscriber);
+    tracing::subscriber::set_global_default(subscriber).unwrap();
     let redis = RedisServer::start();
     let (a, b) = (Site::start(&redis).await, Site::start(&redis).await);
     let browser = Browser::default();

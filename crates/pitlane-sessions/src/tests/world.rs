@@ -3,26 +3,21 @@
 //! Every schedule of requests, failures, losses and rounds is played to the end of the outage;
 //! then the nodes agree with each other and with a model that knows only what was answered.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use bytes::Bytes;
-use pitlane::{Caches, Clock, Era, Error, Sighting, Timestamp};
+use pitlane::{Clock, Timestamp};
 use proptest::prelude::*;
-use serde_json::json;
-use time::OffsetDateTime;
 use tower_sessions_core::session::{Id, Record};
 
+use super::redis::{NODES, Redis, Weather};
+use super::{clock, node, record, save_of};
 use crate::link::SETTLED_AFTER;
 use crate::node::Node;
-use crate::place::Place;
+use crate::sheet;
 use crate::trouble::Trouble;
 
-const NODES: usize = 2;
 const SESSIONS: u8 = 3;
-const LONGEST: Duration = Duration::from_secs(100_000);
 
 /// What happens next. Sessions are numbered as they are created.
 #[derive(Clone, Copy, Debug)]
@@ -46,127 +41,6 @@ enum Step {
     Pass(u32),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Weather {
-    Fine,
-    /// Nothing arrives.
-    Away,
-    /// It is done, but the answer is lost.
-    Deaf,
-    /// It arrives later, if ever.
-    Late,
-}
-
-/// What is stored, and the era it was stored in.
-type Content = HashMap<i128, (Era, Bytes)>;
-
-#[derive(Debug)]
-struct Redis {
-    era: Era,
-    content: Content,
-    /// What it would begin with after a loss of the last second.
-    older: (Era, Content),
-    weather: [Weather; NODES],
-    late: Vec<Swap>,
-    starts: u64,
-    /// The numbers of the era, which keeps them to itself.
-    life: u32,
-    clears: u32,
-}
-
-#[derive(Clone, Debug)]
-struct Swap {
-    id: Id,
-    era: Era,
-    expected: Option<(Era, Bytes)>,
-    value: Bytes,
-}
-
-impl Redis {
-    fn record(&self, id: Id) -> Option<(Era, Bytes)> {
-        let found = self.content.get(&id.0);
-        // What is of another era was cleared or is of a life that was lost.
-        found.filter(|(era, _)| *era == self.era).cloned()
-    }
-
-    /// It is another process now.
-    fn begin(&mut self, era: Era, content: Content) {
-        self.era = era;
-        self.content = content;
-        self.starts += 1;
-        // What was on its way went with the connections.
-        self.late.clear();
-    }
-
-    fn carry_out(&mut self, swap: Swap) -> bool {
-        if self.record(swap.id) != swap.expected {
-            return false;
-        }
-        self.content.insert(swap.id.0, (swap.era, swap.value));
-        true
-    }
-}
-
-/// One node's way to Redis.
-#[derive(Debug)]
-struct Way {
-    redis: Arc<Mutex<Redis>>,
-    node: usize,
-}
-
-#[async_trait]
-impl Place for Way {
-    fn connection(&self) -> u64 {
-        self.redis.lock().unwrap().starts
-    }
-
-    async fn see(&self, ids: &[Id]) -> Result<(Era, Vec<Sighting>), Error> {
-        let redis = self.redis.lock().unwrap();
-        if redis.weather[self.node] == Weather::Away {
-            return Err(trouble());
-        }
-        let see = |id: &Id| match redis.record(*id) {
-            Some((_, value)) => Sighting::of(redis.era, &value),
-            None => Sighting::empty(redis.era),
-        };
-        Ok((redis.era, ids.iter().map(see).collect()))
-    }
-
-    async fn swap(
-        &self,
-        id: Id,
-        seen: &Sighting,
-        value: &[u8],
-        ttl: Duration,
-    ) -> Result<bool, Error> {
-        assert!(!ttl.is_zero(), "what is stored has time left");
-        let mut redis = self.redis.lock().unwrap();
-        let swap = Swap {
-            id,
-            era: seen.era(),
-            expected: seen.record().map(|record| (seen.era(), record)),
-            value: Bytes::copy_from_slice(value),
-        };
-        match redis.weather[self.node] {
-            Weather::Fine => Ok(redis.carry_out(swap)),
-            Weather::Away => Err(trouble()),
-            Weather::Deaf => {
-                redis.carry_out(swap);
-                Err(trouble())
-            }
-            Weather::Late => {
-                redis.late.push(swap);
-                Err(trouble())
-            }
-        }
-    }
-}
-
-fn trouble() -> Error {
-    let caches = Caches::builder().build().unwrap();
-    caches.get("nowhere").unwrap_err()
-}
-
 /// What a session's user was told.
 #[derive(Debug)]
 struct Told {
@@ -186,7 +60,7 @@ struct Told {
 
 struct World {
     clock: Clock,
-    redis: Arc<Mutex<Redis>>,
+    redis: Redis,
     nodes: Vec<Node>,
     told: BTreeMap<u8, Told>,
     saves: u32,
@@ -194,28 +68,11 @@ struct World {
 
 impl World {
     async fn new() -> Self {
-        let clock = Clock::manual(Timestamp::from_millis(1_700_000_000_000));
-        let era = Era::new(1, 0);
-        let redis = Redis {
-            era,
-            content: Content::new(),
-            older: (era, Content::new()),
-            weather: [Weather::Fine; NODES],
-            late: Vec::new(),
-            starts: 1,
-            life: 1,
-            clears: 0,
-        };
-        let redis = Arc::new(Mutex::new(redis));
-        let node = |node| {
-            let way = Way {
-                redis: Arc::clone(&redis),
-                node,
-            };
-            Node::new(Some(Box::new(way)), clock.clone(), LONGEST, 1 << 20)
-        };
+        let (clock, redis) = (clock(), Redis::new());
         let world = Self {
-            nodes: (0..NODES).map(node).collect(),
+            nodes: (0..NODES)
+                .map(|number| node(&redis, number, &clock))
+                .collect(),
             clock,
             redis,
             told: BTreeMap::new(),
@@ -227,10 +84,6 @@ impl World {
         world
     }
 
-    fn redis(&self) -> std::sync::MutexGuard<'_, Redis> {
-        self.redis.lock().unwrap()
-    }
-
     async fn step(&mut self, step: Step) {
         // No two saves are made at the same moment.
         self.clock.advance(Duration::from_millis(1));
@@ -240,11 +93,11 @@ impl World {
             Step::Delete(node, session) => self.delete(node, session).await,
             Step::Load(node, session) => drop(self.load(node, session).await),
             Step::Round(node) => self.nodes[node].round().await,
-            Step::Weather(node, weather) => self.redis().weather[node] = weather,
+            Step::Weather(node, weather) => self.redis.set_weather(node, weather),
             Step::Lose => self.lose(),
-            Step::Rewind => self.rewind(),
+            Step::Rewind => self.redis.rewind(),
             Step::Clear => self.clear(),
-            Step::Late => self.late(),
+            Step::Late => drop(self.redis.late()),
             Step::Pass(seconds) => self.pass(Duration::from_secs(seconds.into())).await,
         }
     }
@@ -254,21 +107,18 @@ impl World {
         if number >= SESSIONS {
             return;
         }
-        let mut record = Record {
-            id: Id(i128::from(number) + 1),
-            data: HashMap::new(),
-            expiry_date: OffsetDateTime::UNIX_EPOCH,
-        };
-        self.change(&mut record);
+        self.saves += 1;
+        let id = Id(i128::from(number) + 1);
+        let mut record = record(id, self.saves, &self.clock);
         self.nodes[node].create(&mut record).await.unwrap();
         let known = self.nodes[node].state().link.era;
         let mut told = Told {
             id: record.id,
             saved: self.saves,
-            expires: self.expiry(),
+            expires: sheet::expiry(&record),
             deleted: [false; NODES],
             is_over: false,
-            is_in_doubt: known != Some(self.redis().era),
+            is_in_doubt: known != Some(self.redis.era()),
             shown: [0; NODES],
         };
         told.shown[node] = self.saves;
@@ -276,18 +126,18 @@ impl World {
     }
 
     async fn save(&mut self, node: usize, session: u8) {
-        let Some(mut record) = self.load(node, session).await else {
+        let Some(loaded) = self.load(node, session).await else {
             return;
         };
-        self.change(&mut record);
-        let (saves, expires) = (self.saves, self.expiry());
+        self.saves += 1;
+        let (saves, record) = (self.saves, record(loaded.id, self.saves, &self.clock));
         let done = self.nodes[node].save(&record).await;
         let told = self.told.get_mut(&session).unwrap();
         match done {
             Ok(()) => {
                 assert!(!told.deleted[node], "a deleted session was saved");
                 told.saved = saves;
-                told.expires = expires;
+                told.expires = sheet::expiry(&record);
                 told.shown[node] = saves;
             }
             Err(Trouble::Vanished | Trouble::Away | Trouble::Restoring) => {}
@@ -312,8 +162,11 @@ impl World {
             Err(trouble) => panic!("{trouble}"),
         };
         assert!(!told.deleted[node], "a deleted session is back");
-        assert!(millis(found.expiry_date) > self.clock.now().as_millis());
-        let save = u32::try_from(found.data["save"].as_u64().unwrap()).unwrap();
+        assert!(
+            sheet::expiry(&found) > self.clock.now(),
+            "an expired session is back"
+        );
+        let save = save_of(&found);
         let is_older = save < told.shown[node] && !told.is_in_doubt;
         assert!(!is_older, "a node showed something newer");
         told.shown[node] = save.max(told.shown[node]);
@@ -323,31 +176,18 @@ impl World {
     /// A loss takes whatever Redis had, the news of a clear too: who was away for that can't know.
     fn lose(&mut self) {
         self.doubt();
-        let mut redis = self.redis();
-        (redis.life, redis.clears) = (redis.life + 1, 0);
-        let era = Era::new(redis.life, 0);
-        redis.begin(era, Content::new());
-        redis.older = (era, Content::new());
-    }
-
-    fn rewind(&mut self) {
-        let mut redis = self.redis();
-        let (era, older) = redis.older.clone();
-        redis.begin(era, older);
+        self.redis.lose();
     }
 
     fn clear(&mut self) {
         for told in self.told.values_mut() {
             told.is_over = true;
         }
-        let mut redis = self.redis();
-        redis.clears += 1;
-        redis.era = Era::new(redis.life, redis.clears);
-        redis.older = (redis.era, Content::new());
+        self.redis.clear();
     }
 
     fn doubt(&mut self) {
-        let era = self.redis().era;
+        let era = self.redis.era();
         let is_behind = |node: &Node| node.state().link.era != Some(era);
         if self.nodes.iter().any(is_behind) {
             for told in self.told.values_mut() {
@@ -357,37 +197,18 @@ impl World {
         }
     }
 
-    fn late(&mut self) {
-        let mut redis = self.redis();
-        if let Some(swap) = redis.late.pop() {
-            redis.carry_out(swap);
-        }
-    }
-
     async fn pass(&mut self, time: Duration) {
         // From here on a rewind goes back to now.
-        {
-            let mut redis = self.redis();
-            redis.older = (redis.era, redis.content.clone());
-        }
+        self.redis.remember();
         self.clock.advance(time);
         tokio::time::advance(time).await;
     }
 
-    fn change(&mut self, record: &mut Record) {
-        self.saves += 1;
-        record.data.insert("save".to_owned(), json!(self.saves));
-        let nanos = i128::from(self.expiry().as_millis()) * 1_000_000;
-        record.expiry_date = OffsetDateTime::from_unix_timestamp_nanos(nanos).unwrap();
-    }
-
-    fn expiry(&self) -> Timestamp {
-        self.clock.now().plus(LONGEST / 2)
-    }
-
     /// The outage ends, everybody is told everything, and nothing is owed any more.
     async fn end(&mut self) {
-        self.redis().weather = [Weather::Fine; NODES];
+        for node in 0..NODES {
+            self.redis.set_weather(node, Weather::Fine);
+        }
         for _ in 0..4 {
             for node in &self.nodes {
                 node.round().await;
@@ -395,9 +216,7 @@ impl World {
             self.clock.advance(SETTLED_AFTER);
             tokio::time::advance(SETTLED_AFTER).await;
         }
-        while !self.redis().late.is_empty() {
-            self.late();
-        }
+        while self.redis.late() {}
         for (number, node) in self.nodes.iter().enumerate() {
             assert!(!node.has_work(), "node {number} is not settled");
         }
@@ -421,7 +240,7 @@ impl World {
                 assert!(!told.is_over, "session {session} was cleared, and is back");
                 assert!(!is_expired, "session {session} has expired, and is back");
                 if !told.is_in_doubt {
-                    assert_eq!(found.data["save"], told.saved, "session {session}");
+                    assert_eq!(save_of(&found), told.saved, "session {session}");
                 }
             }
             None => assert!(
@@ -430,10 +249,6 @@ impl World {
             ),
         }
     }
-}
-
-fn millis(date: OffsetDateTime) -> u64 {
-    u64::try_from(date.unix_timestamp_nanos() / 1_000_000).unwrap()
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
