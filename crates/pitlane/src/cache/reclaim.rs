@@ -14,7 +14,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(super) enum Sweep {
     /// Those that stand before this position: what was stored after it stays.
     Before(Position),
-    /// Those of earlier generations of a store.
+    /// Those of earlier generations of a store, in its present life: a generation is a life, and then
+    /// how often it was cleared, in 32 bits each.
     Generations(u64),
 }
 
@@ -82,8 +83,11 @@ async fn remove_older(
     let mut removed = 0;
     for key in keys {
         let stored = store.get(key).await?;
+        // What came after another clear is none of this walk's; what is of a life that Redis has
+        // forgotten expires.
         let stored = stored.filter(|stored| {
-            super::records::generation_of(stored).is_some_and(|there| there != now)
+            super::records::generation_of(stored)
+                .is_some_and(|there| there >> 32 == now >> 32 && there < now)
         });
         if let Some(stored) = stored
             && store.exchange(key, stored, None, Duration::ZERO).await?

@@ -243,3 +243,35 @@ async fn of_many_who_create_a_record_at_once_after_a_clear_one_does() {
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_walk_leaves_what_came_after_the_next_clear() {
+    let redis = RedisServer::start();
+    let node = node(&redis).await;
+    let sessions = node.caches.get("sessions").unwrap();
+    let records = sessions.records().unwrap();
+    let create = async |prefix: &'static str, count: u32| {
+        for n in 0..count {
+            let key = Key::new(prefix).child(n);
+            let wrote = records.create(&key, b"session", MINUTE).await.unwrap();
+            assert_eq!(wrote, Wrote::Yes);
+        }
+    };
+    // More than one step of the walk, so that it is still on its way.
+    create("old", 1500).await;
+    let _ = node.caches.clear("sessions").await.unwrap();
+    let _ = node.caches.clear("sessions").await.unwrap();
+    create("new", 1000).await;
+    let old = || {
+        let script = "redis.call('SELECT', 1) return #redis.call('KEYS', ARGV[1])";
+        redis
+            .run(&["EVAL", script, "0", "pitlane:sessions:*"])
+            .integer()
+    };
+    until("the old ones are gone", || old() <= 1001).await;
+    until("the walks are over", || node.caches.background() == 0).await;
+    for n in 0..1000 {
+        let key = Key::new("new").child(n);
+        assert!(records.read(&key).await.unwrap().is_some(), "{n}");
+    }
+}
