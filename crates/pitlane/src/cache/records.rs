@@ -23,8 +23,8 @@ const MAX_TRIES: usize = 8;
 ///
 /// The invalidation log does not judge them: they end by [`delete`](Self::delete), by expiry and
 /// by [`Caches::clear`](super::Caches::clear). They live in Redis alone, so that all nodes see the
-/// same, and what goes wrong there is an error here. Each call sends up to three commands, and
-/// each of those may take one Redis budget.
+/// same, and what goes wrong there is an error here. A call sends one to three
+/// commands, two more where a store begins, and none after the first one that fails.
 #[derive(Clone)]
 pub struct Records {
     cache: Cache,

@@ -275,3 +275,60 @@ async fn a_walk_leaves_what_came_after_the_next_clear() {
         assert!(records.read(&key).await.unwrap().is_some(), "{n}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clear_is_told_from_a_loss_and_all_nodes_begin_the_same_life() {
+    let redis = RedisServer::start();
+    let nodes = [node(&redis).await, node(&redis).await];
+    let [a, b] = nodes.each_ref().map(|node| {
+        let sessions = node.caches.get("sessions").unwrap();
+        sessions.records().unwrap()
+    });
+    let mut before = a.era().await.unwrap();
+    for round in 0..20 {
+        redis.run(&["FLUSHALL"]);
+        let (one, other) = tokio::join!(a.era(), b.era());
+        let (one, other) = (one.unwrap(), other.unwrap());
+        assert_eq!(one, other, "{round}");
+        assert!(one.has_forgotten(before) && !one.has_cleared(before));
+        before = one;
+    }
+    let _ = nodes[0].caches.clear("sessions").await.unwrap();
+    let cleared = b.era().await.unwrap();
+    assert!(!cleared.has_forgotten(before) && cleared.has_cleared(before));
+    redis.run(&["FLUSHALL"]);
+    let _ = nodes[1].caches.clear("sessions").await.unwrap();
+    let both = a.era().await.unwrap();
+    assert!(both.has_forgotten(cleared) && both.has_cleared(cleared));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_is_swapped_only_for_what_was_seen() {
+    let redis = RedisServer::start();
+    let node = node(&redis).await;
+    let records = node.caches.get("sessions").unwrap().records().unwrap();
+    let (key, other) = (Key::new("one"), Key::new("other"));
+    let nothing = records.see(&key).await.unwrap();
+    assert_eq!(nothing.record(), None);
+    let swap = async |seen: &pitlane::Sighting, value: &[u8]| {
+        records.swap(&key, seen, value, MINUTE).await.unwrap()
+    };
+    assert_eq!(swap(&nothing, b"1").await, Wrote::Yes);
+    assert_eq!(swap(&nothing, b"2").await, Wrote::No);
+    let (era, seen) = records.see_many(&[other, key.clone()]).await.unwrap();
+    assert_eq!(seen[0], pitlane::Sighting::empty(era));
+    assert_eq!(seen[1], pitlane::Sighting::of(era, b"1"));
+    assert!(!format!("{:?}", seen[1]).contains("[49]"));
+    assert_eq!(swap(&seen[1], b"2").await, Wrote::Yes);
+    assert_eq!(swap(&seen[1], b"3").await, Wrote::No);
+    let seen = records.see(&key).await.unwrap();
+    let _ = node.caches.clear("sessions").await.unwrap();
+    let cleared = records.see(&key).await.unwrap();
+    assert_eq!(cleared.record(), None);
+    assert!(cleared.era().has_cleared(seen.era()));
+    assert_eq!(swap(&cleared, b"4").await, Wrote::Yes);
+    assert_eq!(
+        records.read(&key).await.unwrap().as_deref(),
+        Some(&b"4"[..])
+    );
+}
