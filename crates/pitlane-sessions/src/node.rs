@@ -130,7 +130,13 @@ impl Node {
                 Ok(record)
             }
             (Judged::Confirmed, Some(held)) => Ok(held.live.record(id)),
-            (Judged::Nothing, _) if self.may_come_back(&state, id) => Err(Trouble::Restoring),
+            (Judged::Nothing, _) if state.link.is_settling(Instant::now()) => {
+                Err(Trouble::Restoring)
+            }
+            (Judged::Gone, _) => {
+                self.learn(&mut state, id);
+                Ok(None)
+            }
             _ => {
                 state.shelf.forget(id);
                 if let Found::Damaged = Found::of(seen.record().as_ref()) {
@@ -191,15 +197,15 @@ impl Node {
     fn next_save(&self, record: &Record, data: &[u8], seen: &Sighting) -> Result<Live, Trouble> {
         let (now, mut state) = (self.now(), self.state());
         self.note(&mut state, seen.era());
-        if state.shelf.is_gone(record.id) {
-            return Err(Trouble::Vanished);
-        }
         let held = state.shelf.get(record.id, now).cloned();
         let before = match judge(held.as_ref(), seen, now, state.link.must_compare) {
             Judged::Theirs(live) => Some(live.version),
             Judged::Ours | Judged::Confirmed => held.map(|held| held.live.version),
-            Judged::Gone => None,
-            Judged::Nothing if self.may_come_back(&state, record.id) => {
+            Judged::Gone => {
+                self.learn(&mut state, record.id);
+                return Err(Trouble::Vanished);
+            }
+            Judged::Nothing if state.link.is_settling(Instant::now()) => {
                 return Err(Trouble::Restoring);
             }
             Judged::Nothing => None,
@@ -362,18 +368,13 @@ impl Node {
         }
     }
 
-    /// Whether a session that Redis lacks may be in another node's memory.
-    fn may_come_back(&self, state: &State, id: Id) -> bool {
-        !state.shelf.is_gone(id) && state.link.is_settling(Instant::now())
+    /// Another node has deleted it. All who know can tell a Redis that has forgotten.
+    pub(crate) fn learn(&self, state: &mut State, id: Id) {
+        state.shelf.learn(id, self.now().plus(self.longest));
     }
 
     fn saved(&self, id: Id, live: Live, seen: &Sighting) -> Result<(), Trouble> {
-        let mut state = self.state();
-        // A deletion on this node that came in between has the last word.
-        if !state.shelf.is_gone(id) {
-            state.shelf.put(id, saved(live, seen))?;
-        }
-        Ok(())
+        self.state().shelf.put(id, saved(live, seen))
     }
 
     fn next(&self, record: &Record, data: &[u8], before: Option<Version>, now: Timestamp) -> Live {

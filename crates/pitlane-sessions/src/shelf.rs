@@ -149,6 +149,15 @@ impl Shelf {
         Ok(())
     }
 
+    /// The session is deleted, as Redis knows until `until`. That is kept as long as there is room.
+    pub(crate) fn learn(&mut self, id: Id, until: Timestamp) {
+        if self.bury(id).is_ok() {
+            self.told(id, until);
+        } else {
+            self.forget(id);
+        }
+    }
+
     /// Redis knows of the deletion, and will until `until`.
     pub(crate) fn told(&mut self, id: Id, until: Timestamp) {
         if let Some(told) = self.gone.get_mut(&id) {

@@ -128,7 +128,12 @@ impl Node {
                     return Ok(());
                 }
                 Judged::Confirmed => return Ok(()),
-                Judged::Gone | Judged::Nothing => {
+                Judged::Gone => {
+                    self.outrun(Some(&held), None);
+                    self.learn(&mut state, id);
+                    return Ok(());
+                }
+                Judged::Nothing => {
                     self.outrun(Some(&held), None);
                     state.shelf.forget(id);
                     return Ok(());

@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 use tokio::time::advance;
 use tower_sessions_core::session::Id;
 
-use super::redis::{Gate, Redis, Weather};
+use super::redis::{Call, Gate, Redis, Weather};
 use super::{clock, node, record, save_of};
 use crate::link::RESTORE_AFTER;
 use crate::node::Node;
@@ -64,9 +64,9 @@ impl Pair {
 
     /// Begins a node's round, and returns when it is about to write.
     async fn begin_round(&self, node: usize) -> (JoinHandle<()>, Arc<Gate>) {
-        let (gate, node) = (self.redis.hold(), Arc::clone(&self.nodes[node]));
+        let (gate, node) = (self.redis.hold(Call::Swap), Arc::clone(&self.nodes[node]));
         let round = tokio::spawn(async move { node.round().await });
-        gate.entered.notified().await;
+        gate.entered().await;
         (round, gate)
     }
 }
@@ -149,4 +149,28 @@ async fn what_is_deleted_on_a_node_that_is_away_is_not_loaded_saved_or_created_t
     let mut taken = record(again.id, 4, &pair.clock);
     pair.nodes[0].create(&mut taken).await.unwrap();
     assert_ne!(taken.id, again.id);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_deleted_while_it_is_loaded_is_not_there() {
+    let pair = Pair::new().await;
+    let (gate, node) = (pair.redis.hold(Call::See), Arc::clone(&pair.nodes[0]));
+    let load = tokio::spawn(async move { node.load(ONE).await.unwrap() });
+    gate.entered().await;
+    pair.nodes[0].delete(ONE).await.unwrap();
+    gate.opened.notify_one();
+    assert_eq!(load.await.unwrap(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_that_a_save_outran_shows_the_save_and_costs_no_write() {
+    let pair = Pair::new().await;
+    let (gate, node) = (pair.redis.hold(Call::See), Arc::clone(&pair.nodes[0]));
+    let load = tokio::spawn(async move { node.load(ONE).await.unwrap() });
+    gate.entered().await;
+    pair.save(0, 2).await.unwrap();
+    gate.opened.notify_one();
+    let found = load.await.unwrap();
+    assert_eq!(found.as_ref().map(save_of), Some(2));
+    assert!(!pair.nodes[0].has_work());
 }

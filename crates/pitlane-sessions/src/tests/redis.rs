@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use pitlane::{Caches, Era, Error, Sighting};
 use tokio::sync::Notify;
+use tokio::time::timeout;
 use tower_sessions_core::session::Id;
 
 use crate::place::Place;
@@ -43,7 +44,7 @@ struct State {
     weather: [Weather; NODES],
     late: Vec<Swap>,
     starts: u64,
-    held: Option<Arc<Gate>>,
+    held: Option<(Call, Arc<Gate>)>,
 }
 
 #[derive(Debug)]
@@ -54,11 +55,27 @@ struct Swap {
     value: Bytes,
 }
 
-/// A write on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Call {
+    /// Its answer is on its way.
+    See,
+    /// It is on its way itself.
+    Swap,
+}
+
+/// A call on its way.
 #[derive(Debug, Default)]
 pub(super) struct Gate {
-    pub(super) entered: Notify,
+    entered: Notify,
     pub(super) opened: Notify,
+}
+
+impl Gate {
+    /// Waits until there is such a call.
+    pub(super) async fn entered(&self) {
+        let entered = timeout(Duration::from_secs(10), self.entered.notified()).await;
+        assert!(entered.is_ok(), "there is no such call");
+    }
 }
 
 /// One node's way to Redis.
@@ -127,11 +144,19 @@ impl Redis {
         swap.map(|swap| state.carry_out(swap)).is_some()
     }
 
-    /// Holds the next write back until its gate is opened.
-    pub(super) fn hold(&self) -> Arc<Gate> {
+    /// Holds the next call of a kind back until its gate is opened.
+    pub(super) fn hold(&self, call: Call) -> Arc<Gate> {
         let gate = Arc::new(Gate::default());
-        self.state().held = Some(Arc::clone(&gate));
+        self.state().held = Some((call, Arc::clone(&gate)));
         gate
+    }
+
+    async fn pass(&self, call: Call) {
+        let held = self.state().held.take_if(|(held, _)| *held == call);
+        if let Some((_, gate)) = held {
+            gate.entered.notify_one();
+            gate.opened.notified().await;
+        }
     }
 
     /// What is stored of a session.
@@ -162,6 +187,18 @@ impl State {
         (*era == self.era()).then(|| value.clone())
     }
 
+    fn see(&self, node: usize, ids: &[Id]) -> Result<(Era, Vec<Sighting>), Error> {
+        if self.weather[node] == Weather::Away {
+            return Err(trouble());
+        }
+        let era = self.era();
+        let see = |id: &Id| match self.record(*id) {
+            Some(value) => Sighting::of(era, &value),
+            None => Sighting::empty(era),
+        };
+        Ok((era, ids.iter().map(see).collect()))
+    }
+
     fn carry_out(&mut self, swap: Swap) -> bool {
         let is_same = self.record(swap.id) == swap.expected;
         if is_same {
@@ -178,16 +215,9 @@ impl Place for Way {
     }
 
     async fn see(&self, ids: &[Id]) -> Result<(Era, Vec<Sighting>), Error> {
-        let state = self.redis.state();
-        if state.weather[self.node] == Weather::Away {
-            return Err(trouble());
-        }
-        let era = state.era();
-        let see = |id: &Id| match state.record(*id) {
-            Some(value) => Sighting::of(era, &value),
-            None => Sighting::empty(era),
-        };
-        Ok((era, ids.iter().map(see).collect()))
+        let seen = self.redis.state().see(self.node, ids);
+        self.redis.pass(Call::See).await;
+        seen
     }
 
     async fn swap(
@@ -198,11 +228,7 @@ impl Place for Way {
         ttl: Duration,
     ) -> Result<bool, Error> {
         assert!(!ttl.is_zero(), "what is stored has time left");
-        let held = self.redis.state().held.take();
-        if let Some(gate) = held {
-            gate.entered.notify_one();
-            gate.opened.notified().await;
-        }
+        self.redis.pass(Call::Swap).await;
         let swap = Swap {
             id,
             era: seen.era(),
