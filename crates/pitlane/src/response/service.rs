@@ -108,6 +108,11 @@ impl<S: Clone> ResponseCache<S> {
         // A layer further in has a body of its own to look at.
         match parts.extensions.remove() {
             Some(Content::Digest(digest)) => {
+                if parts.method == Method::POST {
+                    // Neither parts nor conditions are defined for it (RFC 9110 §13.1, §14.2).
+                    conditional::strip(&mut parts.headers);
+                    parts.headers.remove(header::RANGE);
+                }
                 if only_asks(&parts.uri, &parts.headers) {
                     parts.extensions.insert(OnlyAsks);
                 }

@@ -453,3 +453,19 @@ async fn a_question_is_no_write_to_what_lies_around_and_within() {
     ask("mutation").await;
     assert_eq!(ask("query a").await.text(), "3 POST query a 0");
 }
+
+#[tokio::test]
+async fn a_post_that_asks_knows_neither_parts_nor_conditions() {
+    let bench = bench();
+    let service = layer(&bench).posts(|_, _| true).layer(Echo::default());
+    for _ in 0..2 {
+        let headers = [("range", "bytes=0-0"), ("if-none-match", "*")];
+        let answer = send(&service, Method::POST, &headers, text("a")).await;
+        assert_eq!(
+            (answer.status, answer.text()),
+            (StatusCode::OK, "1 POST a 0")
+        );
+    }
+    let part = send(&service, QUERY, &[("range", "bytes=0-0")], text("a")).await;
+    assert_eq!((part.status, part.is_hit()), (StatusCode::OK, false));
+}
