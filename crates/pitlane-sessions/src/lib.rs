@@ -21,11 +21,13 @@
 //! browser; so is a write for which there is no room. The first request that meets the outage
 //! waits for one Redis budget, the others don't wait.
 //!
-//! When Redis is back, each node first says what was deleted, and then compares what it has with
-//! what Redis has. The newer save counts: it is later than every save that its saver knew of, and
-//! among savers who didn't know of each other the later one by their clocks. Where Redis has lost
-//! its data, nodes write back what they know, a second later than deletions; for three seconds an
-//! unknown session is an error. So nobody is logged out whose session a node has in memory.
+//! When Redis is back, each node first says what was deleted, and then writes back what it saved.
+//! Where it is another process it compares all that it has. The newer save counts: it is later than
+//! every save that its saver knew of, and among savers who didn't know of each other the later one
+//! by their clocks. Where Redis has lost its data, nodes write back what they know, a second later
+//! than deletions. For three seconds after an outage, and after a node's start, a session that is
+//! not in Redis is an error, as another node may be about to write it back. So nobody is logged out
+//! whose session a node has in memory.
 //!
 //! # What it does not promise
 //!
@@ -33,8 +35,8 @@
 //!   and deletions. [`PitlaneStore::drain`] waits for Redis.
 //! - While Redis is away nodes don't hear of each other: a session that was deleted on one of them
 //!   is there on the others that know it, until Redis is back.
-//! - When Redis loses its data, a deletion counts as long as the node where it was made remembers
-//!   it, and comes back to Redis within a second of the others.
+//! - When Redis loses its data, or goes back in time, a deletion counts as long as a node that made
+//!   it or saw it remembers it, and is back in Redis within a second of the others.
 //! - Of two saves of one session at the same time the later one wins, as a whole.
 //!
 //! [tower-sessions]: https://docs.rs/tower-sessions
