@@ -168,6 +168,16 @@ impl Shelf {
             }
             self.told.insert(self.turn, (id, until));
         }
+        // Anybody can have ids deleted that never were: they must not push sessions out, nor fill the
+        // shelf when Redis has forgotten them.
+        while self.told.len() as u64 * OVERHEAD > self.share() {
+            self.forget_told();
+        }
+    }
+
+    /// What deletions that Redis knows of may take of the room.
+    fn share(&self) -> u64 {
+        (self.limit / 8).max(LEAST_TOLD * OVERHEAD)
     }
 
     /// Redis may have forgotten deletions that it was told.
@@ -250,6 +260,9 @@ fn weight(held: &Held) -> u64 {
     held.live.bytes.len() as u64 + OVERHEAD
 }
 
+/// So many deletions that Redis knows of are always remembered.
+const LEAST_TOLD: u64 = 16;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -316,6 +329,23 @@ mod tests {
         // A deletion takes the room of its session.
         shelf.bury(Id(2)).unwrap();
         check(&shelf, &[3, 4, 5]);
+    }
+
+    #[test]
+    fn deletions_of_what_never_was_push_out_no_session_and_fill_nothing() {
+        let mut shelf = Shelf::new(1 << 20);
+        let until = Timestamp::from_millis(5_000);
+        for id in 0..100 {
+            shelf.put(Id(id), held(true)).unwrap();
+        }
+        for id in 1_000..50_000 {
+            shelf.learn(Id(id), until);
+        }
+        assert_eq!(shelf.load().sessions, 100);
+        shelf.owe_all();
+        for id in 100..200 {
+            shelf.put(Id(id), held(false)).unwrap();
+        }
     }
 
     #[test]

@@ -69,6 +69,10 @@ pub struct StoreStatus {
 impl PitlaneStore {
     /// Sessions in `cache`: in its Redis or, where it has none, in the memory of this node.
     ///
+    /// Without a Redis nothing makes room but expiry: when the memory is full of sessions, new ones
+    /// are an error. That is for tests and for single nodes whose visitors can't have sessions made at
+    /// will.
+    ///
     /// No session lives longer after its last save than the cache's `ttl`, or 14 days where it has
     /// none.
     ///
