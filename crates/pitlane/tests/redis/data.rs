@@ -51,6 +51,8 @@ async fn a_value_is_computed_once_for_all_nodes_until_one_of_them_ends_it() {
         panic!("{done:?}");
     };
     assert_eq!(counter.of(&b, &key).await, 2);
+    // What b computed has to be in Redis first.
+    crate::nodes::until("b has written", || b.caches.background() == 0).await;
     assert!(a.caches.reach(position).await);
     assert_eq!(counter.of(&a, &key).await, 2);
 }
