@@ -110,8 +110,8 @@ async fn a_usage_error_is_exit_code_2_and_names_the_flag() {
         (&["--admin", "127.0.0.1:0"], "--admin-token-file <FILE>"),
         (&["--admin-token-file", "token"], "--admin <ADDR>"),
         (
-            &["--metrics", "127.0.0.1:1"],
-            "unexpected argument '--metrics'",
+            &["--metrics", "nowhere"],
+            "'nowhere' for '--metrics <ADDR>'",
         ),
     ] {
         check_usage(&[&valid, flags].concat(), complaint).await;
