@@ -1,6 +1,5 @@
 use std::{any::Any, pin::pin, sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use pitlane_core::{Basis, Followed, Follower, Joined, Key, Reason};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{task::JoinHandle, time::timeout};
@@ -309,18 +308,7 @@ where
     {
         let error = match run_alone(fill.scope(), self.hard_timeout, compute).await {
             Ok(value) => {
-                match C::encode(&value) {
-                    Ok(bytes) => {
-                        let freshness = self.freshness(&value);
-                        // What was too much room for it goes.
-                        let bytes = Bytes::from(bytes.into_boxed_slice());
-                        drop(fill.store_exact(bytes, freshness, self.tags_of()));
-                    }
-                    Err(error) => {
-                        error.tell();
-                        fill.release();
-                    }
-                }
+                self.store(fill, &value);
                 return Ok(value);
             }
             Err(error) => error,

@@ -274,7 +274,8 @@ where
         self.store(first, value);
     }
 
-    fn store(&self, fill: Fill, value: &T) {
+    /// Stores what was computed, or lets those who wait go if it has no form.
+    pub(super) fn store(&self, fill: Fill, value: &T) {
         match C::encode(value) {
             Ok(bytes) => {
                 let freshness = self.freshness(value);
