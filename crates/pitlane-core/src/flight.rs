@@ -102,6 +102,17 @@ impl<T: Clone, B> Flights<T, B> {
         joined
     }
 
+    /// Whether somebody who came now would wait for a flight for `key`. Nothing is joined, and
+    /// nobody notices.
+    #[must_use]
+    pub fn is_led(&self, key: Digest, current: impl FnOnce(&B) -> bool) -> bool {
+        let shard = self.shard(key);
+        shard.get(&key).is_some_and(|flight| {
+            let state = lock(&flight.state);
+            matches!(state.phase, Phase::Led) && current(&state.basis)
+        })
+    }
+
     /// How many flights are under way.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -352,5 +363,27 @@ impl<T, B> fmt::Debug for Follower<T, B> {
         f.debug_struct("Follower")
             .field("key", &self.key)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_at_a_flight_neither_begins_nor_joins_one() {
+        let flights: Flights<(), u8> = Flights::new(2);
+        assert!(!flights.is_led(Digest(7), |_| true));
+        assert!(flights.is_empty());
+        let Joined::Lead(lead) = flights.join(Digest(7), 1, |_| true) else {
+            panic!("nobody else is there");
+        };
+        // A hook that a follower would have set off.
+        assert!(lead.on_follower(|| panic!("somebody joined")).is_none());
+        assert!(flights.is_led(Digest(7), |basis| *basis == 1));
+        assert!(!flights.is_led(Digest(7), |basis| *basis == 2));
+        assert!(!flights.is_led(Digest(8), |_| true));
+        drop(lead);
+        assert!(!flights.is_led(Digest(7), |_| true));
     }
 }
