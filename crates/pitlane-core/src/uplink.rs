@@ -5,6 +5,7 @@ use crate::position::Position;
 use crate::record::Record;
 use crate::store::RemoteFuture;
 use crate::tag::TagId;
+use crate::watermark::Logged;
 
 /// The way from a node's [`Log`](crate::Log) to the log that all nodes share.
 ///
@@ -42,6 +43,13 @@ pub trait Uplink: fmt::Debug + Send + Sync + 'static {
 
     /// How the link is doing.
     fn status(&self) -> UplinkStatus;
+
+    /// The last records of the shared log, latest first, at most `limit` of them: for people who
+    /// want to know what was invalidated. Nothing is decided by it.
+    fn recent(&self, limit: u32) -> RemoteFuture<'_, Vec<Logged>> {
+        let _ = limit;
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
 
     /// Appends what is owed, for at most `limit`, and ends the background work. Says whether
     /// nothing is owed any more.

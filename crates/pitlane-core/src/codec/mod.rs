@@ -34,11 +34,13 @@ mod decode;
 mod encode;
 mod error;
 mod header;
+mod peek;
 
 pub use decode::{Decoded, Limits, decode, peek_position};
 pub use encode::{Frame, encode};
 pub use error::{DecodeError, DecodeErrorKind, EncodeError, EncodeErrorKind};
 pub use header::PEEK;
+pub use peek::{HEADER, Peeked, peek};
 
 pub use crate::compress::Compression;
 

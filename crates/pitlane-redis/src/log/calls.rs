@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
-use fred::interfaces::{KeysInterface, LuaInterface};
+use fred::interfaces::{KeysInterface, LuaInterface, StreamsInterface};
 use fred::types::Value;
 use pitlane_core::{Incarnation, LogId, Logged, Record, TagId, Watermark};
 
@@ -205,6 +205,21 @@ impl Calls {
             known: wire::nonce(&known),
             records,
         })
+    }
+
+    /// The last records, latest first. It asks the stream itself: nothing is decided by what
+    /// comes back.
+    pub(super) async fn recent(&self, limit: u32) -> Result<Vec<Logged>, Failure> {
+        let key = self.names.log.clone();
+        let read = move |client: fred::clients::Client| async move {
+            let count = Some(u64::from(limit));
+            client
+                .xrevrange::<Value, _, _, _>(key, "+", "-", count)
+                .await
+        };
+        let entries = self.database.run(Side::Read, "log.recent", read).await?;
+        let entries = wire::array(entries).unwrap_or_default();
+        Ok(entries.into_iter().filter_map(wire::logged).collect())
     }
 
     /// Asks the hash for tags.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering}
 use std::time::Duration;
 
 use pitlane_core::{
-    BreakerState, Incarnation, Log, Position, Record, Remembered, RemoteFuture, StoreError,
+    BreakerState, Incarnation, Log, Logged, Position, Record, Remembered, RemoteFuture, StoreError,
     StoreErrorKind, TagId, Timestamp, Uplink, UplinkStatus, Watermark,
 };
 use tokio::sync::{Mutex, Notify, watch};
@@ -505,6 +505,10 @@ impl Uplink for RedisLog {
             link.gaps.load(Ordering::Relaxed),
             link.incarnations.load(Ordering::Relaxed),
         )
+    }
+
+    fn recent(&self, limit: u32) -> RemoteFuture<'_, Vec<Logged>> {
+        Box::pin(async move { Ok(self.handle.link.calls.recent(limit).await?) })
     }
 
     fn shutdown(&self, limit: Duration) -> Pin<Box<dyn Future<Output = bool> + Send + '_>> {
