@@ -23,6 +23,8 @@ pub enum ErrorKind {
     Url,
     /// Redis did not do what it was asked.
     Redis,
+    /// No rule says what a change of that type of row ends.
+    UnknownModel,
 }
 
 impl Error {

@@ -19,6 +19,7 @@
 
 pub mod breaker;
 mod cache;
+pub mod changes;
 mod clock;
 #[cfg(feature = "data")]
 pub mod data;

@@ -97,6 +97,18 @@ impl Invalidation {
         self
     }
 
+    /// All that the other names as well. It stays soft, or hard, as it is.
+    pub fn add_all(mut self, other: Self) -> Self {
+        self.tags.extend(other.tags);
+        self
+    }
+
+    /// What it names, in the order in which that was added.
+    #[must_use]
+    pub fn names(&self) -> &[Tag] {
+        &self.tags
+    }
+
     /// How many things it names.
     #[must_use]
     pub const fn len(&self) -> usize {
