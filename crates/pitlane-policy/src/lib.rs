@@ -59,6 +59,7 @@ mod vary;
 
 pub use directives::{MaxStale, RequestDirectives, ResponseDirectives};
 pub use freshness::{Freshness, Verdict};
+pub use lifetime::LifetimeSource;
 pub use profile::Profile;
 pub use refusal::Refusal;
 pub use rules::{RequestFacts, Rules};

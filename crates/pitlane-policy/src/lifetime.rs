@@ -42,6 +42,45 @@ pub(crate) fn freshness(
     Ok(freshness)
 }
 
+/// What says for how long a response is fresh.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LifetimeSource {
+    /// `s-maxage`.
+    SMaxage,
+    /// `max-age`.
+    MaxAge,
+    /// `Expires`.
+    Expires,
+    /// The operator's TTL.
+    Rules,
+    /// A guess from the time of its last change (RFC 9111 §4.2.2).
+    Heuristic,
+}
+
+impl LifetimeSource {
+    /// What decides the lifetime of a response, if anything does. Whether it may be stored is
+    /// [`may_store`](crate::may_store)'s to say.
+    #[must_use]
+    pub fn of(
+        rules: &Rules,
+        status: StatusCode,
+        headers: &HeaderMap,
+        received: SystemTime,
+    ) -> Option<Self> {
+        let (directives, _) = ResponseDirectives::select(headers, &rules.targets);
+        let response = Response {
+            rules,
+            status,
+            headers,
+            directives: &directives,
+            received,
+            date: date::field(headers, &DATE, received).time(),
+        };
+        response.chosen().map(|(source, _)| source)
+    }
+}
+
 /// Whether a response states its lifetime itself, be it one that can't be read.
 pub(crate) fn is_explicit(headers: &HeaderMap, directives: &ResponseDirectives) -> bool {
     directives.s_maxage.is_some()
@@ -60,8 +99,7 @@ struct Response<'a> {
 
 impl Response<'_> {
     fn lifetime(&self) -> Result<Freshness, Refusal> {
-        let explicit = self.explicit();
-        if explicit.is_none() && !self.may_be_given_a_lifetime() {
+        if self.explicit().is_none() && !self.may_be_given_a_lifetime() {
             return Err(Refusal::NoFreshness);
         }
         if self.directives.no_cache {
@@ -71,18 +109,33 @@ impl Response<'_> {
                 Err(Refusal::NeedsValidation)
             };
         }
-        let lifetime = explicit.or(self.rules.ttl).or_else(|| self.heuristic());
-        lifetime.map(Freshness::new).ok_or(Refusal::NoFreshness)
+        let (_, lifetime) = self.chosen().ok_or(Refusal::NoFreshness)?;
+        Ok(Freshness::new(lifetime))
+    }
+
+    /// What the response states, then what the operator says, then a guess.
+    fn chosen(&self) -> Option<(LifetimeSource, Duration)> {
+        let configured = || Some((LifetimeSource::Rules, self.rules.ttl?));
+        let guessed = || Some((LifetimeSource::Heuristic, self.heuristic()?));
+        self.stated().or_else(configured).or_else(guessed)
+    }
+
+    fn explicit(&self) -> Option<Duration> {
+        self.stated().map(|(_, lifetime)| lifetime)
     }
 
     /// `s-maxage` before `max-age` before `Expires` (§4.2.1), which a targeted field replaces too
     /// (RFC 9213 §2.2).
-    fn explicit(&self) -> Option<Duration> {
+    fn stated(&self) -> Option<(LifetimeSource, Duration)> {
         let directives = self.directives;
-        directives
-            .s_maxage
-            .or(directives.max_age)
-            .or_else(|| self.expires().filter(|_| !directives.are_targeted()))
+        if let Some(span) = directives.s_maxage {
+            return Some((LifetimeSource::SMaxage, span));
+        }
+        if let Some(span) = directives.max_age {
+            return Some((LifetimeSource::MaxAge, span));
+        }
+        let expires = self.expires().filter(|_| !directives.are_targeted())?;
+        Some((LifetimeSource::Expires, expires))
     }
 
     /// Measured against the response's own `Date`, so that a skewed clock cancels out.

@@ -3,7 +3,7 @@ use http::StatusCode;
 use pitlane_policy::Refusal::{
     self, ExpiredOnArrival, NeedsValidation, NoFreshness, NoStore, Private,
 };
-use pitlane_policy::{RequestFacts, may_store};
+use pitlane_policy::{LifetimeSource, RequestFacts, may_store};
 
 #[test]
 fn explicit_lifetimes_are_taken_in_the_order_of_the_rfc() {
@@ -338,5 +338,40 @@ fn a_clock_at_the_end_of_time_does_not_overflow() {
             received,
         );
         assert_eq!(stored, Err(Refusal::ExpiredOnArrival));
+    }
+}
+
+#[test]
+fn what_decides_a_lifetime_has_a_name() {
+    use LifetimeSource::{Expires, Heuristic, MaxAge, Rules, SMaxage};
+    for (response, without, with_ttl) in [
+        (
+            "cache-control: s-maxage=30, max-age=60",
+            Some(SMaxage),
+            Some(SMaxage),
+        ),
+        (
+            "cache-control: max-age=60\nexpires: {10}",
+            Some(MaxAge),
+            Some(MaxAge),
+        ),
+        ("expires: {10}", Some(Expires), Some(Expires)),
+        ("last-modified: {-1000}", Some(Heuristic), Some(Rules)),
+        (
+            "cdn-cache-control: max-age=5\nexpires: {10}",
+            Some(MaxAge),
+            Some(MaxAge),
+        ),
+        ("x-nothing: said", None, Some(Rules)),
+    ] {
+        let given = headers(response);
+        let of = |rules| LifetimeSource::of(&rules, StatusCode::OK, &given, received());
+        assert_eq!(of(rfc()), without, "{response}");
+        assert_eq!(of(rfc().ttl(seconds(9))), with_ttl, "{response}");
+        assert_eq!(
+            store(&rfc(), response).is_ok(),
+            without.is_some(),
+            "{response}"
+        );
     }
 }
