@@ -24,8 +24,10 @@ mod clock;
 #[cfg(feature = "data")]
 pub mod data;
 mod error;
+pub mod fragment;
 mod grpc;
 mod invalidate;
+mod join;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod replay;

@@ -2,7 +2,7 @@ use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use pitlane_core::{
-    Basis, Followed, Joined, Key, Meta, Reason, Tag, TagId, TagKind, TagSet, Timestamp,
+    Basis, Followed, Gathered, Joined, Key, Meta, Reason, Tag, TagId, TagKind, TagSet, Timestamp,
 };
 use pitlane_policy::Freshness;
 use tokio::time::timeout;
@@ -118,10 +118,9 @@ impl Cache {
                 self.stats().count_lookup(found.look());
                 Claim::Hit(found.take())
             }
-            Claimed::Fill(mut fill) => {
+            Claimed::Fill(fill) => {
                 self.stats().count_lookup(fill.why);
-                fill.filling = Some(Filling::begin(self));
-                Claim::Fill(fill)
+                Claim::Fill(fill.measured())
             }
         }
     }
@@ -270,7 +269,6 @@ impl Cache {
     }
 
     /// Takes a value out that nobody can read, here and in Redis.
-    #[cfg(feature = "data")]
     pub(crate) fn withdraw_value(&self, place: &Place, entry: &Arc<Entry>) {
         if self.tier().withdraw(place.digest, entry) {
             self.withdraw(place);
@@ -385,7 +383,7 @@ impl Found {
     }
 
     /// What the caller's look into memory came to.
-    fn look(&self) -> Reason {
+    pub(crate) fn look(&self) -> Reason {
         let found = if self.stale {
             Reason::StaleWhileRevalidate
         } else {
@@ -415,15 +413,32 @@ pub(crate) struct Wanted {
 impl Wanted {
     /// `family` keeps values of different forms apart under one key.
     pub(crate) fn of(cache: &Cache, family: &[u8], key: &Key) -> Self {
-        let log = &cache.shared().log;
+        Self::at(cache, Self::place(cache, family, key), key)
+    }
+
+    /// Where the value is, which is all that a hit needs to know.
+    pub(crate) fn place(cache: &Cache, family: &[u8], key: &Key) -> Place {
         let bytes = [&cache.key_prefix()[..], family, key.as_str().as_bytes()].concat();
+        Place::new(cache, bytes)
+    }
+
+    /// What is to be computed for a place that was made of the same key.
+    pub(crate) fn at(cache: &Cache, place: Place, key: &Key) -> Self {
+        let log = &cache.shared().log;
         let ancestors = key
             .ancestors()
             .map(|path| log.tag_id(TagKind::Subtree, path));
         let tags = ancestors.chain([cache.tag_id()]).collect();
-        let place = Place::new(cache, bytes);
         Self { place, tags }
     }
+}
+
+/// `user:{id}:` and the key: what is under it belongs to that user. What a key's text holds was
+/// encoded when it was made.
+pub(crate) fn under_user(id: &str, key: &Key) -> Key {
+    let user = Key::new("user").child(id);
+    let text = format!("{user}:{key}");
+    text.parse().unwrap_or_else(|_| user.child(key))
 }
 
 /// Held by the one task that computes a value; dropping it hands the work on.
@@ -544,8 +559,12 @@ impl Fill {
     }
 
     /// Gives up without a value to share: whoever waits computes alone, all at once.
-    pub fn release(mut self) {
-        self.end(Reason::Policy);
+    pub fn release(self) {
+        self.release_because(Reason::Policy);
+    }
+
+    pub(crate) fn release_because(mut self, reason: Reason) {
+        self.end(reason);
         if let Some(lead) = self.lead.take() {
             lead.release();
         }
@@ -562,7 +581,30 @@ impl Fill {
         self.release();
     }
 
-    fn end(&self, reason: Reason) {
+    /// Measures the computation on behalf of its caller.
+    pub(crate) fn measured(mut self) -> Self {
+        self.filling = Some(Filling::begin(&self.cache));
+        self
+    }
+
+    /// Notes, before the computation runs, what ends its result, so that whoever shows that ends
+    /// with it even if nothing is stored.
+    pub(crate) fn note(&self, tags: impl IntoIterator<Item = Tag>) {
+        let log = &self.cache.shared().log;
+        for tag in tags {
+            let id = tag.id(log.tags());
+            self.dependencies.tag(tag, id);
+        }
+        self.dependencies.absorb(&Gathered {
+            basis: self.dependencies.basis(),
+            ids: self.wanted.tags.clone(),
+            names: Vec::new(),
+            stale: false,
+        });
+    }
+
+    /// Says what became of the computation, where that is measured.
+    pub(crate) fn end(&self, reason: Reason) {
         if let Some(filling) = &self.filling {
             filling.end(reason);
         }

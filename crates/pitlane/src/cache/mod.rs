@@ -40,7 +40,7 @@ pub use scope::{Scope, depend_on};
 
 pub(crate) use budget::Budget;
 pub(crate) use entry::{Entry, Marker, MarkerKind, Payload, Slot, Usable};
-pub(crate) use fill::{Claimed, Found, Wanted};
+pub(crate) use fill::{Claimed, Found, Wanted, under_user};
 #[cfg(feature = "data")]
 pub(crate) use fill::{MAX_ROUNDS, PATIENCE};
 pub(crate) use scope::{Budgeted, Work, poll_in, run_in, within};

@@ -4,7 +4,7 @@ use pitlane_core::{Basis, Dependencies, Meta, Tag};
 
 use tokio::task::futures::TaskLocalFuture;
 
-use super::budget::Budget;
+use super::{Cache, budget::Budget};
 
 tokio::task_local! {
     static CURRENT: Arc<Work>;
@@ -63,6 +63,30 @@ impl Scope {
         Self(CURRENT.try_with(Arc::clone).ok())
     }
 
+    /// The scope that this code runs in or, outside of any, one that begins here and now.
+    ///
+    /// For a handler that no cache layer is around, or that one lets pass: what it reads from now
+    /// on is newer than the position that is noted here, so that the fragments it renders of that
+    /// may be kept. Open it before anything is read.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # async fn load() -> String { String::new() }
+    /// # async fn handler(cache: pitlane::Cache) {
+    /// let page = pitlane::Scope::open(&cache).run(load()).await;
+    /// # let _ = page;
+    /// # }
+    /// ```
+    pub fn open(cache: &Cache) -> Self {
+        let current = Self::current();
+        if current.is_open() {
+            return current;
+        }
+        let budget = cache.budget();
+        Self::begin(cache.basis(), budget).0
+    }
+
     /// A scope for a computation that begins at `basis`.
     pub(crate) fn begin(basis: Basis, budget: Option<Budget>) -> (Self, Arc<Work>) {
         let work = Work::new(basis, budget);
@@ -74,6 +98,14 @@ impl Scope {
         match self.0 {
             Some(dependencies) => CURRENT.scope(dependencies, work).await,
             None => work.await,
+        }
+    }
+
+    /// Runs synchronous `work` in this scope: in `spawn_blocking`, say, which does not inherit it.
+    pub fn sync<T>(self, work: impl FnOnce() -> T) -> T {
+        match self.0 {
+            Some(dependencies) => CURRENT.sync_scope(dependencies, work),
+            None => work(),
         }
     }
 
@@ -135,7 +167,7 @@ pub(crate) fn poll_in<T>(scope: &Arc<Work>, work: impl FnOnce() -> T) -> T {
 /// Adds tags to the response or value that is being computed.
 ///
 /// Outside of a cached computation it does nothing.
-pub fn depend_on<T: Into<Tag>>(cache: &super::Cache, tags: impl IntoIterator<Item = T>) {
+pub fn depend_on<T: Into<Tag>>(cache: &Cache, tags: impl IntoIterator<Item = T>) {
     let Some(dependencies) = Scope::current().0 else {
         return;
     };

@@ -1,4 +1,4 @@
-use std::{any::Any, collections::BTreeMap, future::poll_fn, pin::Pin, sync::Arc, task::Poll};
+use std::{any::Any, collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 use pitlane_core::{Followed, Joined, Key, Reason};
@@ -7,7 +7,10 @@ use tokio::time::timeout;
 use tracing::Instrument;
 
 use super::{Codec, Data, DataError, compute::run_alone};
-use crate::cache::{Budget, Claimed, Fill, Flown, MAX_ROUNDS, PATIENCE, Scope, Wanted};
+use crate::{
+    cache::{Budget, Claimed, Fill, Flown, MAX_ROUNDS, PATIENCE, Scope, Wanted},
+    join::join_all,
+};
 
 /// One of several values that are asked for.
 struct One<I> {
@@ -289,37 +292,4 @@ where
             }
         }
     }
-}
-
-/// Waits for all of them at once.
-async fn join_all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
-    enum Slot<F: Future> {
-        Waiting(Pin<Box<F>>),
-        Done(Option<F::Output>),
-    }
-    let mut slots: Vec<_> = futures
-        .map(|future| Slot::Waiting(Box::pin(future)))
-        .collect();
-    poll_fn(|cx| {
-        let mut waits = false;
-        for slot in &mut slots {
-            if let Slot::Waiting(future) = slot {
-                match future.as_mut().poll(cx) {
-                    Poll::Ready(output) => *slot = Slot::Done(Some(output)),
-                    Poll::Pending => waits = true,
-                }
-            }
-        }
-        if waits {
-            Poll::Pending
-        } else {
-            Poll::Ready(())
-        }
-    })
-    .await;
-    let done = slots.into_iter().filter_map(|slot| match slot {
-        Slot::Done(output) => output,
-        Slot::Waiting(_) => None,
-    });
-    done.collect()
 }

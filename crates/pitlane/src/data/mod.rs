@@ -14,7 +14,7 @@ use serde::{Serialize, de::DeserializeOwned};
 pub use codec::{Codec, CodecError, Json, Postcard};
 pub use error::{DataError, DataErrorKind};
 
-use crate::cache::{Cache, Wanted};
+use crate::cache::{Cache, Wanted, under_user};
 
 /// A lifetime for what neither the call nor the cache's configuration says one for.
 const TTL: Duration = Duration::from_secs(300);
@@ -240,13 +240,6 @@ impl<T, C: Codec> Data<T, C> {
             .with_stale_while_revalidate(while_revalidate.unwrap_or_default())
             .with_stale_if_error(if_error.unwrap_or_default())
     }
-}
-
-/// `user:{id}:` and the key. What a key's text holds was encoded when it was made.
-fn under_user(id: &str, key: &Key) -> Key {
-    let user = Key::new("user").child(id);
-    let text = format!("{user}:{key}");
-    text.parse().unwrap_or_else(|_| user.child(key))
 }
 
 /// Tells types and forms apart, the same on every node (FNV-1a; a collision is found when the value

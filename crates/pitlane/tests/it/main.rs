@@ -19,6 +19,7 @@ mod data;
 mod drive;
 #[cfg(feature = "encodings")]
 mod encodings;
+mod fragment;
 mod fragments;
 mod interleavings;
 mod invalidate_layer;
