@@ -23,6 +23,8 @@ pub enum ErrorKind {
     Url,
     /// Redis did not do what it was asked.
     Redis,
+    /// A text is no cursor that a page of keys ended with.
+    Cursor,
     /// No rule says what a change of that type of row ends.
     UnknownModel,
 }

@@ -27,6 +27,8 @@ mod error;
 pub mod fragment;
 mod grpc;
 mod invalidate;
+#[cfg(feature = "manage")]
+pub mod manage;
 mod join;
 #[cfg(feature = "metrics")]
 mod metrics;

@@ -136,6 +136,7 @@ impl Shared {
         let Some(uplink) = &self.uplink else {
             counting.applied();
             let position = self.log.invalidate(tags, *soft);
+            self.note_own(&invalidation, position);
             return Invalidated::Applied { position };
         };
         if tags.is_empty() {
@@ -152,6 +153,20 @@ impl Shared {
         }
     }
 
+    /// Remembers for people what was invalidated: nobody else keeps a record of it.
+    #[cfg_attr(
+        not(feature = "manage"),
+        expect(unused_variables, clippy::unused_self, reason = "nobody asks then")
+    )]
+    fn note_own(&self, invalidation: &Invalidation, position: Position) {
+        #[cfg(feature = "manage")]
+        if !invalidation.is_empty() {
+            let Invalidation { tags, soft } = invalidation;
+            let record = Record::of(self.log.tags(), tags, *soft);
+            self.recent.note(position, self.clock.now(), &record);
+        }
+    }
+
     /// Applies here at once, and appends as soon as possible. It does not wait: an owed
     /// invalidation is made in `Drop`.
     pub(crate) fn owe(&self, invalidation: &Invalidation) {
@@ -161,7 +176,8 @@ impl Shared {
             Some(uplink) => uplink.owe(Record::of(self.log.tags(), tags, *soft)),
             None => {
                 counting.applied();
-                self.log.invalidate(tags, *soft);
+                let position = self.log.invalidate(tags, *soft);
+                self.note_own(invalidation, position);
             }
         }
     }

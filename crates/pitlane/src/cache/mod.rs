@@ -8,6 +8,8 @@ mod connected;
 mod entry;
 mod fill;
 mod invalidate;
+#[cfg(feature = "manage")]
+mod looking;
 mod memory;
 mod names;
 mod reclaim;
@@ -35,6 +37,8 @@ pub(crate) use caches::WeakCaches;
 pub use fill::{Claim, Fill, Tier, Value};
 pub use invalidate::{Invalidated, Invalidation, Owed};
 pub use records::{Era, Records, Sighting, Wrote};
+#[cfg(feature = "manage")]
+pub(crate) use looking::{Content, Looked, ended_in_memory, freshness_of};
 pub use remote::RemoteLookup;
 pub use scope::{Scope, depend_on};
 

@@ -113,7 +113,7 @@ impl Remote {
     }
 
     /// The key in Redis of something whose full key is `key`.
-    fn name(&self, key: &[u8]) -> String {
+    pub(super) fn name(&self, key: &[u8]) -> String {
         let hash = blake3::hash(key).to_hex();
         let mut name = String::with_capacity(self.prefix.len() + 32);
         name.push_str(&self.prefix);
@@ -224,7 +224,7 @@ impl Cache {
         }
     }
 
-    fn unframe(&self, bytes: &Bytes, key: &[u8]) -> Result<Arrived, Foreign> {
+    pub(super) fn unframe(&self, bytes: &Bytes, key: &[u8]) -> Result<Arrived, Foreign> {
         let limits = Limits::default().max_body(self.tier().max_body());
         let decoded = decode(bytes, &limits).map_err(|error| {
             // Another build, or another limit, may read what this one can't.
@@ -244,7 +244,7 @@ impl Cache {
     }
 
     /// Judges what came from another node, and asks the log for tags that this node can't know.
-    async fn judge_remote(
+    pub(super) async fn judge_remote(
         &self,
         uplink: &dyn Uplink,
         draft: &Draft,
@@ -382,7 +382,7 @@ fn shared_part(key: &[u8]) -> &[u8] {
 }
 
 /// Waits for both at once; no longer than for the first where that finds nothing.
-async fn unless_nothing<T, E, B: Future>(
+pub(super) async fn unless_nothing<T, E, B: Future>(
     first: impl Future<Output = Result<Option<T>, E>>,
     second: B,
 ) -> Result<Option<(T, B::Output)>, E> {

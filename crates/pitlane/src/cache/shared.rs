@@ -31,6 +31,9 @@ pub(crate) struct Shared {
     pub(crate) flights: Flights<Flown, Basis>,
     pub(crate) clock: Clock,
     background: Arc<AtomicUsize>,
+    /// What this node invalidated last, where it keeps the log itself.
+    #[cfg(feature = "manage")]
+    pub(crate) recent: crate::manage::Ring,
     #[cfg(feature = "metrics")]
     pub(crate) metrics: crate::metrics::Registry,
 }
@@ -68,6 +71,8 @@ impl Shared {
             flights: Flights::new(FLIGHT_SHARDS),
             clock,
             background: Arc::new(AtomicUsize::new(0)),
+            #[cfg(feature = "manage")]
+            recent: crate::manage::Ring::default(),
             #[cfg(feature = "metrics")]
             metrics: crate::metrics::Registry::default(),
         }

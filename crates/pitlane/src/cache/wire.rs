@@ -219,6 +219,16 @@ fn write_freshness(head: &mut Vec<u8>, freshness: &Freshness) {
     }
 }
 
+/// The freshness of an entry of which only the beginning of the head is at hand.
+#[cfg(feature = "manage")]
+pub(super) fn peek_freshness(head: &[u8]) -> Option<Freshness> {
+    let (format, mut head) = head.split_first()?;
+    if *format != FORMAT {
+        return None;
+    }
+    read_freshness(&mut head)
+}
+
 fn read_freshness(head: &mut &[u8]) -> Option<Freshness> {
     let forbids_stale = match take::<1>(head)? {
         [0] => false,

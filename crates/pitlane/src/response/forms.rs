@@ -147,6 +147,13 @@ impl Forms {
         }
     }
 
+    /// The forms that are ready, and how long the body is in each.
+    #[cfg(feature = "manage")]
+    pub(crate) fn ready(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let coded = self.made.get().into_iter().flat_map(|made| &made.coded);
+        coded.map(|form| (form.encoding.as_str(), form.body.len() as u64))
+    }
+
     /// What the forms take in memory, in bytes, beside the entry's own.
     pub(crate) fn weight(&self) -> usize {
         self.made.get().map_or(0, |made| {
