@@ -12,6 +12,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("pitlane-redis", 1),
     ("pitlane", 2),
     ("pitlane-sessions", 3),
+    ("pitlane-sqlx", 3),
     ("pitlane-postgres", 3),
     ("pitlane-admin", 3),
     ("pitlane-cli", 4),

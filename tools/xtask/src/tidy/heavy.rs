@@ -12,6 +12,7 @@ const REDIS_HOME: &str = "pitlane-redis";
 const FOR_LEAVES: &[&str] = &["axum", "sqlx", "askama", "minijinja", "clap"];
 const LEAVES: &[&str] = &[
     "pitlane-sessions",
+    "pitlane-sqlx",
     "pitlane-postgres",
     "pitlane-admin",
     "pitlane-cli",
