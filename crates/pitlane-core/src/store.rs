@@ -51,6 +51,19 @@ pub trait RemoteStore: fmt::Debug + Send + Sync + 'static {
     /// does not expire.
     fn increment<'a>(&'a self, key: &'a str, by: u32) -> RemoteFuture<'a, u64>;
 
+    /// Takes the lease under `key` for `ttl` if nobody has it or `token` has it already, and gives
+    /// it a number that is higher than all before it under `counter`; `None` where another has it.
+    ///
+    /// After an error it may be taken all the same, or later: [`exchange`](Self::exchange) of the
+    /// token for nothing gives it back.
+    fn lease<'a>(
+        &'a self,
+        key: &'a str,
+        counter: &'a str,
+        token: Bytes,
+        ttl: Duration,
+    ) -> RemoteFuture<'a, Option<u64>>;
+
     /// One step of a walk over all keys that begin with `prefix`, from `cursor` (zero at first);
     /// the walk is over when the cursor that comes back is zero. A key may come twice.
     fn scan<'a>(&'a self, prefix: &'a str, cursor: u64) -> RemoteFuture<'a, (u64, Vec<String>)>;

@@ -14,6 +14,7 @@ use crate::{
     client::Owner,
     connection::{Connection, LONGEST_CALL},
     failure::{Failure, FailureKind},
+    lease,
 };
 
 /// Sets or removes a value if it is still the expected one.
@@ -227,6 +228,21 @@ impl RemoteStore for Database {
         })
     }
 
+    fn lease<'a>(
+        &'a self,
+        key: &'a str,
+        counter: &'a str,
+        token: Bytes,
+        ttl: Duration,
+    ) -> RemoteFuture<'a, Option<u64>> {
+        let ttl = whole_millis(ttl);
+        Box::pin(async move {
+            let client = &self.connection.client;
+            let send = || lease::take(client, [key, counter], token, ttl);
+            self.command(Side::Write, "lease", send).await
+        })
+    }
+
     fn scan<'a>(&'a self, prefix: &'a str, cursor: u64) -> RemoteFuture<'a, (u64, Vec<String>)> {
         let commands = &self.connection.commands;
         Box::pin(async move {
@@ -296,7 +312,7 @@ fn text(value: Value) -> Result<Option<Bytes>, RedisError> {
     }
 }
 
-fn other_shape() -> RedisError {
+pub(crate) fn other_shape() -> RedisError {
     RedisError::new(ErrorKind::Parse, "an answer of another shape")
 }
 

@@ -14,6 +14,7 @@ mod connection;
 mod database;
 mod dedicated;
 mod failure;
+mod lease;
 mod log;
 mod prober;
 mod server;

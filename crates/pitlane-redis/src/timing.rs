@@ -15,13 +15,14 @@ pub mod reference {
     /// What it measures.
     pub const HELP: &str = "How long calls to Redis took, and the ones that were not sent.";
     /// The values of `operation`.
-    pub const OPERATIONS: [&str; 19] = [
+    pub const OPERATIONS: [&str; 20] = [
         "get",
         "get_many",
         "set",
         "delete",
         "exchange",
         "increment",
+        "lease",
         "scan",
         "peek",
         "unlink",

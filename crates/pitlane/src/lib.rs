@@ -27,9 +27,11 @@ mod error;
 pub mod fragment;
 mod grpc;
 mod invalidate;
+mod join;
+#[cfg(feature = "locks")]
+pub mod lock;
 #[cfg(feature = "manage")]
 pub mod manage;
-mod join;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod replay;

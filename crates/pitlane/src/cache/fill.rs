@@ -24,6 +24,9 @@ pub(crate) const MAX_ROUNDS: usize = 4;
 /// that claim each other's keys would wait for ever.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
+/// What is kept until a value can be found by other nodes: their turn comes after that.
+pub(crate) type Keep = Option<Box<dyn Send + Sync>>;
+
 /// What [`Cache::claim`] found.
 #[derive(Debug)]
 #[must_use]
@@ -483,10 +486,21 @@ impl Fill {
 
     /// Like [`Fill::store_with`] for a buffer that holds nothing else.
     pub(crate) fn store_exact<T: Into<Tag>>(
+        self,
+        bytes: Bytes,
+        freshness: Freshness,
+        tags: impl IntoIterator<Item = T>,
+    ) -> Value {
+        self.store_keeping(bytes, freshness, tags, None)
+    }
+
+    /// The same; drops `kept` when the value is where others find it, or won't be.
+    pub(crate) fn store_keeping<T: Into<Tag>>(
         mut self,
         bytes: Bytes,
         freshness: Freshness,
         tags: impl IntoIterator<Item = T>,
+        kept: Keep,
     ) -> Value {
         let gathered = self.dependencies.gathered();
         let shared = Arc::clone(self.cache.shared());
@@ -526,7 +540,7 @@ impl Fill {
             self.cache
                 .tier()
                 .insert(self.wanted.place.digest, Slot::Entry(Arc::clone(&entry)));
-            self.cache.push(&self.wanted.place, &entry);
+            self.cache.push_keeping(&self.wanted.place, &entry, kept);
             if let Some(lead) = lead {
                 lead.land(Flown::Entry(entry));
             }
@@ -536,6 +550,19 @@ impl Fill {
             stale: gathered.stale,
             tier: None,
         }
+    }
+
+    /// Leaves off before anything was computed: where the value is to be, who waits for it, and
+    /// why it is not there.
+    #[cfg(feature = "locks")]
+    pub(crate) fn leave(mut self) -> (Wanted, Option<Lead>, Reason) {
+        (self.wanted.clone(), self.lead.take(), self.why)
+    }
+
+    /// Where the value is to be.
+    #[cfg(feature = "locks")]
+    pub(crate) const fn wanted(&self) -> &Wanted {
+        &self.wanted
     }
 
     /// The scope that the computation runs in.

@@ -36,9 +36,9 @@ pub use caches::Caches;
 pub(crate) use caches::WeakCaches;
 pub use fill::{Claim, Fill, Tier, Value};
 pub use invalidate::{Invalidated, Invalidation, Owed};
-pub use records::{Era, Records, Sighting, Wrote};
 #[cfg(feature = "manage")]
 pub(crate) use looking::{Content, Looked, ended_in_memory, freshness_of};
+pub use records::{Era, Records, Sighting, Wrote};
 pub use remote::RemoteLookup;
 pub use scope::{Scope, depend_on};
 
@@ -46,7 +46,7 @@ pub(crate) use budget::Budget;
 pub(crate) use entry::{Entry, Marker, MarkerKind, Payload, Slot, Usable};
 pub(crate) use fill::{Claimed, Found, Wanted, under_user};
 #[cfg(feature = "data")]
-pub(crate) use fill::{MAX_ROUNDS, PATIENCE};
+pub(crate) use fill::{Keep, MAX_ROUNDS, PATIENCE};
 pub(crate) use scope::{Budgeted, Work, poll_in, run_in, within};
 pub(crate) use shared::{Flown, Lead, Shared};
 
@@ -174,6 +174,15 @@ impl Cache {
             .remote
             .as_ref()
             .map_or_else(String::new, |remote| remote.prefix.to_string())
+    }
+
+    /// Where its locks are written down that all nodes share, and what their names begin with.
+    #[cfg(feature = "locks")]
+    pub(crate) fn lock_store(&self) -> Option<(Arc<dyn pitlane_core::RemoteStore>, &str)> {
+        let remote = self.inner.remote.as_ref()?;
+        // Without the version, which no prefix can hold, and the colon.
+        let prefix = remote.prefix.split('@').next()?.trim_end_matches(':');
+        Some((Arc::clone(&remote.store), prefix))
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 
 use super::budget::Budget;
 use super::entry::{Entry, Marker, Payload, Slot};
+use super::fill::Keep;
 use super::wire::{self, Arrived, Draft, Foreign};
 use super::{Cache, Place, Settings};
 use crate::stats::Trouble;
@@ -264,6 +265,11 @@ impl Cache {
 
     /// Gives an entry to the other nodes, in the background. An answer never waits for it.
     pub(crate) fn push(&self, place: &Place, entry: &Arc<Entry>) {
+        self.push_keeping(place, entry, None);
+    }
+
+    /// Like [`push`](Self::push); drops `kept` when the entry is there, or won't be.
+    pub(super) fn push_keeping(&self, place: &Place, entry: &Arc<Entry>, kept: Keep) {
         if self.inner.remote.is_none() || entry.meta.judge(&self.shared().log) != Judgement::Fresh {
             return;
         }
@@ -273,9 +279,9 @@ impl Cache {
         }
         let offset = self.shared().clock_offset();
         let subject = Arc::clone(entry);
-        self.push_with(place, entry, move |key, compression| {
-            wire::encode_entry(&subject, key, offset, compression)
-        });
+        let encode =
+            move |key: &[u8], compression| wire::encode_entry(&subject, key, offset, compression);
+        self.push_with(place, entry, encode, kept);
     }
 
     /// Whether what is written could be read again: both are bounded.
@@ -292,9 +298,8 @@ impl Cache {
         let position = entry.meta.stamp.position();
         let now = self.shared().clock.now();
         let subject = Arc::clone(marker);
-        self.push_with(place, entry, move |key, _| {
-            wire::encode_variants(&subject, key, position, now)
-        });
+        let encode = move |key: &[u8], _| wire::encode_variants(&subject, key, position, now);
+        self.push_with(place, entry, encode, None);
     }
 
     /// Takes an entry out of the remote tier, in the background.
@@ -320,6 +325,7 @@ impl Cache {
         place: &Place,
         entry: &Entry,
         encode: impl FnOnce(&[u8], Compression) -> Result<Bytes, EncodeError> + Send + 'static,
+        kept: Keep,
     ) {
         let Some(remote) = &self.inner.remote else {
             return;
@@ -357,6 +363,7 @@ impl Cache {
                     Trouble::WriteFailed
                 });
             }
+            drop(kept);
         });
         if !spawned {
             self.note(Trouble::BackgroundFull);

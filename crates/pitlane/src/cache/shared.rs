@@ -34,6 +34,8 @@ pub(crate) struct Shared {
     /// What this node invalidated last, where it keeps the log itself.
     #[cfg(feature = "manage")]
     pub(crate) recent: crate::manage::Ring,
+    #[cfg(feature = "locks")]
+    pub(crate) locks: crate::lock::Rooms,
     #[cfg(feature = "metrics")]
     pub(crate) metrics: crate::metrics::Registry,
 }
@@ -73,6 +75,8 @@ impl Shared {
             background: Arc::new(AtomicUsize::new(0)),
             #[cfg(feature = "manage")]
             recent: crate::manage::Ring::default(),
+            #[cfg(feature = "locks")]
+            locks: crate::lock::Rooms::default(),
             #[cfg(feature = "metrics")]
             metrics: crate::metrics::Registry::default(),
         }

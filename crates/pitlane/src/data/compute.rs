@@ -7,7 +7,8 @@ use tracing::Instrument;
 
 use super::{Codec, Data, DataError};
 use crate::cache::{
-    Budget, Claimed, Entry, Fill, Flown, Lead, MAX_ROUNDS, PATIENCE, Scope, Tier, Usable, Wanted,
+    Budget, Claimed, Entry, Fill, Flown, Keep, Lead, MAX_ROUNDS, PATIENCE, Scope, Tier, Usable,
+    Wanted,
 };
 use crate::stats::Trouble;
 
@@ -15,7 +16,7 @@ use crate::stats::Trouble;
 const REFRESH_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Something stale that may be handed out instead of what can't be had at once.
-struct Spare<T> {
+pub(super) struct Spare<T> {
     entry: Arc<Entry>,
     value: T,
 }
@@ -125,6 +126,8 @@ where
                 Waited::TimedOut => {
                     return self.instead(spare).ok_or_else(DataError::timed_out);
                 }
+                #[cfg(feature = "locks")]
+                Waited::Late => return self.late((wanted, why), budget, compute, spare).await,
                 Waited::Landed(Flown::Failed) | Waited::Slow | Waited::Alone => break,
             }
         }
@@ -215,7 +218,7 @@ where
 
     /// What is stale, if it may still be handed out: while somebody waited, it may have been
     /// invalidated.
-    fn instead(&self, spare: Option<Spare<T>>) -> Option<T> {
+    pub(super) fn instead(&self, spare: Option<Spare<T>>) -> Option<T> {
         let Spare { entry, value } = spare?;
         let shared = self.cache.shared();
         match entry.judge(&shared.log, shared.clock.now()) {
@@ -246,7 +249,7 @@ where
             let budget = this.cache.budget();
             let claimed = this.cache.lead(wanted, Some(lead), budget, Reason::Expired);
             if let Claimed::Fill(fill) = claimed.await {
-                drop(this.supervise(fill, compute).await);
+                drop(this.renew(fill, compute).await);
             }
         };
         if !self.cache.shared().spawn(work.in_current_span()) {
@@ -255,7 +258,7 @@ where
     }
 
     /// Waits for a computation of one's own, or for as long as something stale lets nobody wait.
-    async fn own<E>(
+    pub(super) async fn own<E>(
         &self,
         mut work: JoinHandle<Result<T, DataError<E>>>,
         spare: Option<Spare<T>>,
@@ -277,9 +280,23 @@ where
         }
     }
 
+    /// The longest that anybody waits, and what it means. A hard timeout ends two computations that
+    /// wait for each other; without one, patience does.
+    fn last(&self) -> (Duration, Waited) {
+        #[cfg(feature = "locks")]
+        if let Some(locking) = &self.locking {
+            let computing = self.hard_timeout.unwrap_or_default();
+            return (locking.patience().saturating_add(computing), Waited::Late);
+        }
+        match self.hard_timeout {
+            Some(hard) => (hard, Waited::TimedOut),
+            None => (PATIENCE, Waited::Alone),
+        }
+    }
+
     async fn follow(&self, follower: Follower<Flown, Basis>, spare: bool) -> Waited {
         let soft = self.soft_timeout.filter(|_| spare);
-        let (limit, late) = nearest(soft, self.hard_timeout);
+        let (limit, late) = nearest(soft, self.last());
         match timeout(limit, follower).await {
             Ok(Followed::Lead(lead)) => Waited::Lead(lead),
             Ok(Followed::Landed(flown)) => Waited::Landed(flown),
@@ -288,19 +305,47 @@ where
         }
     }
 
-    fn start<E, F, Fut>(&self, fill: Fill, compute: F) -> JoinHandle<Result<T, DataError<E>>>
+    pub(super) fn start<E, F, Fut>(
+        &self,
+        fill: Fill,
+        compute: F,
+    ) -> JoinHandle<Result<T, DataError<E>>>
     where
         E: Send + Sync + 'static,
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = Result<T, E>> + Send + 'static,
     {
         let this = self.clone();
-        let work = async move { this.supervise(fill, compute).await };
+        #[cfg(feature = "locks")]
+        if let Some(locking) = self.locking.clone() {
+            let work = async move { this.in_turn(locking, fill, compute).await };
+            return tokio::spawn(Scope::current().run(work).in_current_span());
+        }
+        let work = async move { this.supervise(fill, compute, None).await };
         tokio::spawn(work.in_current_span())
     }
 
+    /// Computes in the background what is stale.
+    async fn renew<E, F, Fut>(&self, fill: Fill, compute: F) -> Result<(), DataError<E>>
+    where
+        E: Send + Sync + 'static,
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        #[cfg(feature = "locks")]
+        if let Some(locking) = self.locking.clone() {
+            return self.renew_in_turn(locking, fill, compute).await;
+        }
+        self.supervise(fill, compute, None).await.map(drop)
+    }
+
     /// Runs a computation, and tells everybody who waits how it ended.
-    async fn supervise<E, F, Fut>(&self, fill: Fill, compute: F) -> Result<T, DataError<E>>
+    pub(super) async fn supervise<E, F, Fut>(
+        &self,
+        fill: Fill,
+        compute: F,
+        kept: Keep,
+    ) -> Result<T, DataError<E>>
     where
         E: Send + Sync + 'static,
         F: FnOnce() -> Fut + Send + 'static,
@@ -308,7 +353,7 @@ where
     {
         let error = match run_alone(fill.scope(), self.hard_timeout, compute).await {
             Ok(value) => {
-                self.store(fill, &value);
+                self.store(fill, &value, kept);
                 return Ok(value);
             }
             Err(error) => error,
@@ -320,23 +365,21 @@ where
 }
 
 /// How waiting for somebody else's computation ended.
-enum Waited {
+pub(super) enum Waited {
     Landed(Flown),
     Lead(Lead),
     /// Something stale is better than waiting on.
     Slow,
     TimedOut,
+    /// It took longer than somebody waits who wants to leave it to others.
+    #[cfg(feature = "locks")]
+    Late,
     /// There is nothing to wait for any more.
     Alone,
 }
 
-/// The first of the limits, and what it means to reach it. A hard timeout ends two computations
-/// that wait for each other; without one, patience does.
-fn nearest(soft: Option<Duration>, hard: Option<Duration>) -> (Duration, Waited) {
-    let last = match hard {
-        Some(hard) => (hard, Waited::TimedOut),
-        None => (PATIENCE, Waited::Alone),
-    };
+/// The first of the limits, and what it means to reach it.
+fn nearest(soft: Option<Duration>, last: (Duration, Waited)) -> (Duration, Waited) {
     match soft {
         Some(soft) if soft <= last.0 => (soft, Waited::Slow),
         _ => last,

@@ -1,5 +1,8 @@
 use std::{error, fmt, sync::Arc};
 
+#[cfg(feature = "locks")]
+use crate::lock::LockError;
+
 /// Why there is no value. Everybody who waited for one computation gets its one error.
 pub struct DataError<E> {
     failure: Failure<E>,
@@ -9,8 +12,13 @@ enum Failure<E> {
     Computation(Arc<E>),
     TimedOut,
     Panicked,
-    Miscounted { asked: usize, got: usize },
+    Miscounted {
+        asked: usize,
+        got: usize,
+    },
     Configuration(Arc<crate::Error>),
+    #[cfg(feature = "locks")]
+    Locked(Arc<LockError>),
 }
 
 /// What kind of failure a [`DataError`] is.
@@ -27,6 +35,10 @@ pub enum DataErrorKind {
     Miscounted,
     /// There is no such cache.
     Configuration,
+    /// Others computed it for as long as the caller would wait, or Redis could not be asked whether
+    /// they do.
+    #[cfg(feature = "locks")]
+    Locked,
 }
 
 impl<E> DataError<E> {
@@ -53,6 +65,11 @@ impl<E> DataError<E> {
         Self::of(Failure::Configuration(Arc::new(error)))
     }
 
+    #[cfg(feature = "locks")]
+    pub(super) fn locked(error: LockError) -> Self {
+        Self::of(Failure::Locked(Arc::new(error)))
+    }
+
     const fn of(failure: Failure<E>) -> Self {
         Self { failure }
     }
@@ -66,6 +83,8 @@ impl<E> DataError<E> {
             Failure::Panicked => DataErrorKind::Panicked,
             Failure::Miscounted { .. } => DataErrorKind::Miscounted,
             Failure::Configuration(_) => DataErrorKind::Configuration,
+            #[cfg(feature = "locks")]
+            Failure::Locked(_) => DataErrorKind::Locked,
         }
     }
 
@@ -90,6 +109,8 @@ impl<E> Clone for DataError<E> {
                 got: *got,
             },
             Failure::Configuration(error) => Failure::Configuration(Arc::clone(error)),
+            #[cfg(feature = "locks")]
+            Failure::Locked(error) => Failure::Locked(Arc::clone(error)),
         })
     }
 }
@@ -105,6 +126,8 @@ impl<E> fmt::Display for DataError<E> {
                 "a computation was asked for {asked} values and returned {got}"
             ),
             Failure::Configuration(error) => error.fmt(f),
+            #[cfg(feature = "locks")]
+            Failure::Locked(_) => f.write_str("no turn to compute a cached value was to be had"),
         }
     }
 }
@@ -120,6 +143,11 @@ impl<E: fmt::Debug> fmt::Debug for DataError<E> {
 
 impl<E: error::Error + 'static> error::Error for DataError<E> {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
-        self.computation_error().map(|error| &**error as _)
+        match &self.failure {
+            Failure::Computation(error) => Some(&**error),
+            #[cfg(feature = "locks")]
+            Failure::Locked(error) => Some(&**error),
+            _ => None,
+        }
     }
 }

@@ -8,7 +8,7 @@ use tracing::Instrument;
 
 use super::{Codec, Data, DataError, compute::run_alone};
 use crate::{
-    cache::{Budget, Claimed, Fill, Flown, MAX_ROUNDS, PATIENCE, Scope, Wanted},
+    cache::{Budget, Claimed, Fill, Flown, Keep, MAX_ROUNDS, PATIENCE, Scope, Wanted},
     join::join_all,
 };
 
@@ -272,19 +272,19 @@ where
         };
         for (fill, value) in fills {
             fill.share(&first);
-            self.store(fill, value);
+            self.store(fill, value, None);
         }
-        self.store(first, value);
+        self.store(first, value, None);
     }
 
     /// Stores what was computed, or lets those who wait go if it has no form.
-    pub(super) fn store(&self, fill: Fill, value: &T) {
+    pub(super) fn store(&self, fill: Fill, value: &T, kept: Keep) {
         match C::encode(value) {
             Ok(bytes) => {
                 let freshness = self.freshness(value);
                 // What was too much room for it goes.
                 let bytes = Bytes::from(bytes.into_boxed_slice());
-                drop(fill.store_exact(bytes, freshness, self.tags_of()));
+                drop(fill.store_keeping(bytes, freshness, self.tags_of(), kept));
             }
             Err(error) => {
                 error.tell();

@@ -3,6 +3,8 @@
 mod codec;
 mod compute;
 mod error;
+#[cfg(feature = "locks")]
+mod locked;
 mod many;
 
 use std::{any::type_name, fmt, marker::PhantomData, sync::Arc, time::Duration};
@@ -13,6 +15,8 @@ use serde::{Serialize, de::DeserializeOwned};
 
 pub use codec::{Codec, CodecError, Json, Postcard};
 pub use error::{DataError, DataErrorKind};
+#[cfg(feature = "locks")]
+pub use locked::LockedData;
 
 use crate::cache::{Cache, Wanted, under_user};
 
@@ -60,6 +64,8 @@ pub struct Data<T, C = Postcard> {
     version: u32,
     /// Whose values they are, where their key alone doesn't tell.
     home: Home,
+    #[cfg(feature = "locks")]
+    locking: Option<crate::lock::Locking>,
     codec: PhantomData<fn() -> C>,
 }
 
@@ -78,6 +84,8 @@ impl Cache {
             user: None,
             version: 0,
             home: [""; 2],
+            #[cfg(feature = "locks")]
+            locking: None,
             codec: PhantomData,
         }
     }
@@ -201,6 +209,8 @@ impl<T, C> Data<T, C> {
             user: self.user,
             version: self.version,
             home: self.home,
+            #[cfg(feature = "locks")]
+            locking: self.locking,
             codec: PhantomData,
         }
     }
@@ -265,6 +275,8 @@ impl<T, C> Clone for Data<T, C> {
             user: self.user.clone(),
             version: self.version,
             home: self.home,
+            #[cfg(feature = "locks")]
+            locking: self.locking.clone(),
             codec: PhantomData,
         }
     }

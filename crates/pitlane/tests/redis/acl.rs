@@ -22,7 +22,7 @@ const FOR_THE_JANITOR: [&[&str]; 4] = [
 ];
 
 /// What follows `ACL SETUSER` in the manual.
-fn rules() -> &'static str {
+pub(crate) fn rules() -> &'static str {
     let mut lines = MANUAL.lines().map(str::trim);
     let line = lines.find_map(|line| line.strip_prefix("ACL SETUSER "));
     line.expect("the manual has the line")

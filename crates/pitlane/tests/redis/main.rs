@@ -7,6 +7,8 @@ mod coherence;
 mod data;
 mod faults;
 mod invalidate_layer;
+#[cfg(feature = "locks")]
+mod locks;
 mod nodes;
 mod pages;
 mod places;
