@@ -163,32 +163,47 @@ fn scan(headers: &HeaderMap, head: bool) -> (Scan, Host<'_>) {
                 scan.range = true;
                 scan.conditional = true;
             }
-            _ if overrides_uri(name) => scan.refusal = Some(Reason::UriOverride),
-            _ if overrides_method(name) => scan.refusal = Some(Reason::MethodOverride),
-            other => {
-                scan.forwarded |= is_forwarding(other);
-                scan.credential |= is_credential(other);
-            }
+            other => match other.as_bytes() {
+                // Few fields are anybody's own but these.
+                [b'x', ..] => scan.custom(name),
+                [b'f', ..] => scan.forwarded |= is_forwarding(other),
+                _ => scan.credential |= is_credential(other),
+            },
         }
     }
     (scan, host)
 }
 
+impl Scan {
+    /// Looks at a field that no standard knows.
+    fn custom(&mut self, name: &HeaderName) {
+        if overrides_uri(name) {
+            self.refusal = Some(Reason::UriOverride);
+        } else if overrides_method(name) {
+            self.refusal = Some(Reason::MethodOverride);
+        }
+        self.forwarded |= is_forwarding(name.as_str());
+        self.credential |= is_credential(name.as_str());
+    }
+}
+
 /// Whether a proxy behind the cache would take away fields that may be part of the key.
 fn names_fields(connection: &HeaderValue) -> bool {
-    let usual = |option: &[u8]| {
-        let option = option.trim_ascii();
-        let alone: [&[u8]; 3] = [b"keep-alive", b"close", b"http2-settings"];
-        option.is_empty()
-            || alone.iter().any(|known| option.eq_ignore_ascii_case(known))
-            || HeaderName::from_bytes(option).is_ok_and(|name| hop::is_hop_by_hop(&name))
-    };
-    !connection.as_bytes().split(|byte| *byte == b',').all(usual)
+    let mut options = connection.as_bytes().split(|byte| *byte == b',');
+    !options.all(usual_connection)
+}
+
+/// Whether an option of `Connection` is a connection's own.
+pub(crate) fn usual_connection(option: &[u8]) -> bool {
+    let option = option.trim_ascii();
+    let alone: [&[u8]; 3] = [b"keep-alive", b"close", b"http2-settings"];
+    option.is_empty()
+        || alone.iter().any(|known| option.eq_ignore_ascii_case(known))
+        || HeaderName::from_bytes(option).is_ok_and(|name| hop::is_hop_by_hop(&name))
 }
 
 fn is_forwarding(name: &str) -> bool {
-    // Few requests have any of them: look at the first letter before comparing.
-    matches!(name.as_bytes().first(), Some(b'f' | b'x')) && FORWARDED.contains(&name)
+    FORWARDED.contains(&name)
 }
 
 /// Whether a request whose body only asks is nothing but what it looks like.
@@ -197,7 +212,7 @@ pub(crate) fn only_asks(uri: &Uri, headers: &HeaderMap) -> bool {
     !headers.keys().any(is_changed) && !uri.query().is_some_and(tunnels_method)
 }
 
-fn overrides_uri(name: &HeaderName) -> bool {
+pub(crate) fn overrides_uri(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),
         "x-original-url" | "x-rewrite-url" | "x-original-uri"
@@ -205,7 +220,7 @@ fn overrides_uri(name: &HeaderName) -> bool {
 }
 
 /// Whether a field makes another method of a request's.
-fn overrides_method(name: &HeaderName) -> bool {
+pub(crate) fn overrides_method(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),
         "x-http-method-override" | "x-http-method" | "x-method-override"
@@ -214,7 +229,7 @@ fn overrides_method(name: &HeaderName) -> bool {
 
 /// Fields that gateways, proxies and applications put credentials and identities into, beside
 /// `Authorization` and `Cookie`. A check of them that lies inside the cache would be made once.
-fn is_credential(name: &str) -> bool {
+pub(crate) fn is_credential(name: &str) -> bool {
     // Looked at for every field of every request: few have names that begin like these.
     match name.as_bytes() {
         [b'x', b'-', ..] => {
@@ -314,7 +329,7 @@ fn has_credential(settings: &Settings, headers: &HeaderMap) -> bool {
 }
 
 /// `_method=` is how some frameworks tunnel other methods through forms.
-fn tunnels_method(query: &str) -> bool {
+pub(crate) fn tunnels_method(query: &str) -> bool {
     query.split(['&', ';']).any(|pair| {
         let name = pair.split('=').next().unwrap_or(pair);
         name == "_method" || name.eq_ignore_ascii_case("%5fmethod")
@@ -333,9 +348,14 @@ fn only_harmless_cookies(headers: &HeaderMap, harmless: &[Box<str>]) -> bool {
                 let name = crumb
                     .split_once('=')
                     .map_or(crumb, |(name, _)| name.trim_end());
-                harmless.iter().any(|pattern| matches(pattern, name))
+                is_harmless(harmless, name)
             })
     })
+}
+
+/// Whether a cookie doesn't make its sender somebody.
+pub(crate) fn is_harmless(harmless: &[Box<str>], name: &str) -> bool {
+    harmless.iter().any(|pattern| matches(pattern, name))
 }
 
 #[cfg(test)]

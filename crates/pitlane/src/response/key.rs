@@ -371,6 +371,11 @@ pub(crate) fn with_host<T>(host: &[u8], work: impl FnOnce(&[u8]) -> Option<T>) -
 }
 
 fn normalise_host(scheme: &str, host: &[u8], out: &mut KeyBytes) -> Option<()> {
+    // Most hosts are a name as it should be.
+    if host.iter().all(|byte| is_plain(*byte)) {
+        out.extend_from_slice(host.strip_suffix(b".").unwrap_or(host));
+        return Some(());
+    }
     let default: &[u8] = if scheme == "https" { b"443" } else { b"80" };
     let (name, port) = split_port(host)?;
     push_lower(out, name.strip_suffix(b".").unwrap_or(name));
@@ -379,6 +384,11 @@ fn normalise_host(scheme: &str, host: &[u8], out: &mut KeyBytes) -> Option<()> {
         out.extend_from_slice(port);
     }
     Some(())
+}
+
+/// Whether a byte of a host's name stays as it is.
+const fn is_plain(byte: u8) -> bool {
+    matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_')
 }
 
 /// The name and the digits behind its colon. Anything else behind it would be cut off or kept as
