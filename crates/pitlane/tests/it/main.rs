@@ -32,6 +32,8 @@ mod patience;
 mod shares;
 mod stacks;
 mod stale;
+#[cfg(feature = "fragments")]
+mod template_fragments;
 #[cfg(feature = "testing")]
 mod testing;
 mod validation;
