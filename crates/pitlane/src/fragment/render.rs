@@ -137,3 +137,35 @@ impl Fragment {
         drop(fill.store_exact(bytes, self.freshness(), self.tags_of()));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use pitlane_core::Tag;
+    use pitlane_policy::Freshness;
+
+    use super::*;
+    use crate::Caches;
+
+    /// As another build, or whoever else can write to Redis, may leave it.
+    #[tokio::test]
+    async fn bytes_that_are_no_text_are_a_miss_and_go() {
+        let caches = Caches::builder().build().unwrap();
+        let cache = caches.get("default").unwrap();
+        for waits in [false, true] {
+            let fragment = cache.fragment("card");
+            let key = fragment.whole_key();
+            let wanted = Wanted::at(&cache, fragment.place(&key), &key);
+            let fill = cache.begin(wanted.clone(), None, None, Reason::UriMiss);
+            let freshness = Freshness::new(super::super::TTL);
+            drop(fill.store_exact(Bytes::from_static(b"\xff"), freshness, [] as [Tag; 0]));
+            assert!(cache.peek(&wanted.place).is_ok());
+            let text = if waits {
+                fragment.render_async(async || Err("rendered")).await
+            } else {
+                Scope::open(&cache).sync(|| fragment.render(|| Err("rendered")))
+            };
+            assert_eq!(text, Err("rendered"));
+            assert!(cache.peek(&wanted.place).is_err(), "waits: {waits}");
+        }
+    }
+}

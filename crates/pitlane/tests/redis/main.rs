@@ -6,6 +6,7 @@ mod coherence;
 #[cfg(feature = "data")]
 mod data;
 mod faults;
+mod fragments;
 mod invalidate_layer;
 #[cfg(feature = "locks")]
 mod locks;
