@@ -23,6 +23,9 @@ pub enum ErrorKind {
     Url,
     /// Redis did not do what it was asked.
     Redis,
+    /// A request can't be explained, or a recording of one can't be read; the message says why and
+    /// where.
+    Explain,
     /// A text is no cursor that a page of keys ended with.
     Cursor,
     /// No rule says what a change of that type of row ends.

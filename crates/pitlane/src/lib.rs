@@ -24,6 +24,8 @@ mod clock;
 #[cfg(feature = "data")]
 pub mod data;
 mod error;
+#[cfg(feature = "explain")]
+pub mod explain;
 pub mod fragment;
 mod grpc;
 mod invalidate;

@@ -23,7 +23,7 @@ pub(crate) struct Entry {
 }
 
 /// What is stored.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Payload {
     /// An HTTP response.
     Response(StoredResponse),
@@ -208,6 +208,47 @@ impl Marker {
 pub(crate) enum Slot {
     Entry(Arc<Entry>),
     Marker(Arc<Marker>),
+}
+
+#[cfg(feature = "explain")]
+impl Slot {
+    /// One of its own: what is learned of it stays with it.
+    pub(crate) fn copy(&self) -> Self {
+        match self {
+            Self::Entry(entry) => Self::Entry(Arc::new(entry.copy())),
+            Self::Marker(marker) => {
+                let kind = match &marker.kind {
+                    MarkerKind::Pass { until } => MarkerKind::Pass { until: *until },
+                    MarkerKind::Variants { vary, stored } => {
+                        let stored = stored.lock().unwrap_or_else(PoisonError::into_inner);
+                        MarkerKind::Variants {
+                            vary: vary.clone(),
+                            stored: Mutex::new(stored.clone()),
+                        }
+                    }
+                };
+                let key = marker.key.clone();
+                Self::Marker(Arc::new(Marker { key, kind }))
+            }
+        }
+    }
+}
+
+#[cfg(feature = "explain")]
+impl Entry {
+    fn copy(&self) -> Self {
+        Self {
+            key: self.key.clone(),
+            meta: Meta {
+                stored_at: self.meta.stored_at,
+                cost: self.meta.cost,
+                tags: self.meta.tags.clone(),
+                stamp: pitlane_core::Stamp::new(self.meta.stamp.basis()),
+            },
+            freshness: self.freshness,
+            payload: self.payload.clone(),
+        }
+    }
 }
 
 impl Slot {

@@ -27,6 +27,9 @@ pub(crate) struct Memory {
     max_body: u64,
     /// Whether it keeps entries, or only what leads to them.
     entries: bool,
+    /// What is seen through this one, and never touched.
+    #[cfg(feature = "explain")]
+    behind: Option<Arc<Self>>,
 }
 
 /// What a tier that keeps no entries may hold beside them.
@@ -44,6 +47,8 @@ impl Memory {
             limit: MARKERS,
             max_body,
             entries: false,
+            #[cfg(feature = "explain")]
+            behind: None,
         }
     }
 
@@ -67,15 +72,50 @@ impl Memory {
             limit,
             max_body,
             entries: true,
+            #[cfg(feature = "explain")]
+            behind: None,
         })
     }
 
+    /// A small tier that shows copies of what `behind` holds, and keeps all else to itself. Nobody
+    /// notices that `behind` was looked at.
+    #[cfg(feature = "explain")]
+    pub(crate) fn over(behind: &Arc<Self>, caches: usize) -> Self {
+        let max_body = behind.max_body;
+        let room = max_body.saturating_add(BESIDE_BODY).saturating_mul(4);
+        let own = behind.entries.then(|| Self::new(room, max_body, caches));
+        Self {
+            behind: Some(Arc::clone(behind)),
+            ..own
+                .flatten()
+                .unwrap_or_else(|| Self::without_entries(max_body, caches))
+        }
+    }
+
     pub(crate) fn get(&self, digest: Digest) -> Option<Slot> {
-        self.tier.get(&digest)
+        let there = self.tier.get(&digest);
+        #[cfg(feature = "explain")]
+        if there.is_none() && self.behind.is_some() {
+            return self.copy(digest);
+        }
+        there
+    }
+
+    /// Takes over a copy of what is behind.
+    #[cfg(feature = "explain")]
+    #[cold]
+    fn copy(&self, digest: Digest) -> Option<Slot> {
+        let slot = self.behind.as_ref()?.tier.peek(&digest)?.copy();
+        self.insert(digest, slot.clone());
+        Some(slot)
     }
 
     /// Whether something is there, without counting as a use.
     pub(crate) fn contains(&self, digest: Digest) -> bool {
+        #[cfg(feature = "explain")]
+        if let Some(behind) = &self.behind {
+            return self.tier.contains_key(&digest) || behind.contains(digest);
+        }
         self.tier.contains_key(&digest)
     }
 

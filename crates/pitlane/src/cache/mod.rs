@@ -18,6 +18,7 @@ mod records;
 mod redis;
 mod remote;
 mod scope;
+mod shadow;
 mod shared;
 mod usage;
 mod wire;
@@ -48,6 +49,7 @@ pub(crate) use fill::{Claimed, Found, Wanted, under_user};
 #[cfg(feature = "data")]
 pub(crate) use fill::{Keep, MAX_ROUNDS, PATIENCE};
 pub(crate) use scope::{Budgeted, Work, poll_in, run_in, within};
+pub(crate) use shadow::Said;
 pub(crate) use shared::{Flown, Lead, Shared};
 
 use crate::stats::{Count, Stats, Trouble};

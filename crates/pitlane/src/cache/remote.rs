@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use super::budget::Budget;
 use super::entry::{Entry, Marker, Payload, Slot};
 use super::fill::Keep;
+use super::shadow::Said;
 use super::wire::{self, Arrived, Draft, Foreign};
 use super::{Cache, Place, Settings};
 use crate::stats::Trouble;
@@ -122,6 +123,17 @@ impl Remote {
         name
     }
 
+    /// The same place, with counters of its own.
+    #[cfg(feature = "explain")]
+    pub(super) fn shadow(&self) -> Self {
+        Self {
+            store: Arc::clone(&self.store),
+            prefix: self.prefix.clone(),
+            compression: self.compression,
+            lookups: [const { AtomicU64::new(0) }; LOOKUPS],
+        }
+    }
+
     fn count(&self, lookup: RemoteLookup) {
         if let Some(count) = self.lookups.get(lookup as usize) {
             count.fetch_add(1, Ordering::Relaxed);
@@ -197,6 +209,7 @@ impl Cache {
         let arrived = match self.unframe(&bytes, key) {
             Ok(arrived) => arrived,
             Err(Foreign::Unreadable) => return Ok(Err(RemoteLookup::Unusable)),
+            Err(Foreign::Corrupt) if self.is_shadow() => return Ok(Err(RemoteLookup::Corrupt)),
             Err(Foreign::Corrupt) => {
                 tracing::warn!(
                     cache = self.name(),
@@ -220,7 +233,10 @@ impl Cache {
                 let stamp = self.judge_remote(uplink, &draft).await?;
                 Ok(stamp
                     .map(|stamp| Slot::Entry(draft.finish(&place.key, stamp)))
-                    .map_err(|_| RemoteLookup::Unusable))
+                    .map_err(|reason| {
+                        self.tell(Said::Unusable(reason));
+                        RemoteLookup::Unusable
+                    }))
             }
         }
     }

@@ -34,6 +34,9 @@ pub(crate) struct Shared {
     /// What this node invalidated last, where it keeps the log itself.
     #[cfg(feature = "manage")]
     pub(crate) recent: crate::manage::Ring,
+    /// Whoever asks why, where nothing but that is done.
+    #[cfg(feature = "explain")]
+    pub(super) tale: Option<Arc<crate::explain::Tale>>,
     #[cfg(feature = "locks")]
     pub(crate) locks: crate::lock::Rooms,
     #[cfg(feature = "metrics")]
@@ -79,6 +82,8 @@ impl Shared {
             locks: crate::lock::Rooms::default(),
             #[cfg(feature = "metrics")]
             metrics: crate::metrics::Registry::default(),
+            #[cfg(feature = "explain")]
+            tale: None,
         }
     }
 

@@ -31,6 +31,17 @@ impl<F> MeasuredFuture<F> {
     }
 }
 
+#[cfg(feature = "explain")]
+impl<F> MeasuredFuture<F> {
+    /// Of a request that is none of those that are measured.
+    pub(super) const fn unmeasured(inner: F) -> Self {
+        Self {
+            inner,
+            measuring: None,
+        }
+    }
+}
+
 impl<F, R, E> Future for MeasuredFuture<F>
 where
     F: Future<Output = Result<Response<R>, E>>,

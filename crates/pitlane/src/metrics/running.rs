@@ -76,6 +76,9 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        if self.cache.is_shadow() {
+            return;
+        }
         let outcome = FillOutcome::ALL.get(usize::from(*self.outcome.get_mut()));
         let outcome = outcome.copied().unwrap_or(FillOutcome::Abandoned);
         let took = self.began.elapsed();

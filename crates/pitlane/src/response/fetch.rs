@@ -13,7 +13,7 @@ use super::{
     admit::Ask,
     body::ResponseBody,
     forms,
-    key::{Host, Place, Target},
+    key::{Host, Place, Target, Who},
     layer::Settings,
     lookup::{Found, Stale, find, find_remote, is_never_fresh},
     service::{Reading, heed, serve},
@@ -131,12 +131,12 @@ impl<S, Q> Call<S, Q> {
     /// What an invalidation must name to end the answer, as far as that is known before it is
     /// computed.
     fn tags(&self) -> Vec<TagId> {
-        let cache = &self.settings.cache;
-        let target = Target::of(&self.uri, Host::of(self.request.headers()));
-        let mut tags = target.map_or_else(Vec::new, |target| target.implied_tags(cache, &self.uri));
-        let log = cache.shared().log.tags();
-        tags.extend(self.ask.who.tags().map(|tag| tag.id(log)));
-        tags
+        tags_of(
+            &self.settings,
+            &self.uri,
+            self.request.headers(),
+            &self.ask.who,
+        )
     }
 
     /// What memory has for this request at this moment.
@@ -451,6 +451,21 @@ impl<S, Q> Call<S, Q> {
 }
 
 /// Ends a computation: by what may stand in for its failure, or by its answer.
+/// What an invalidation must name to end the answer to a request, as far as the request tells.
+pub(crate) fn tags_of(
+    settings: &Settings,
+    uri: &Uri,
+    headers: &HeaderMap,
+    who: &Who,
+) -> Vec<TagId> {
+    let cache = &settings.cache;
+    let target = Target::of(uri, Host::of(headers));
+    let mut tags = target.map_or_else(Vec::new, |target| target.implied_tags(cache, uri));
+    let log = cache.shared().log.tags();
+    tags.extend(who.tags().map(|tag| tag.id(log)));
+    tags
+}
+
 async fn finish<R, E>(
     answer: Result<Response<R>, E>,
     settling: Settling,

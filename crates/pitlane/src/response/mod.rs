@@ -4,6 +4,8 @@ mod admit;
 mod body;
 mod content;
 mod decorate;
+#[cfg(feature = "explain")]
+mod explained;
 mod fetch;
 mod forms;
 mod future;
@@ -38,12 +40,27 @@ pub use layer::{
 };
 pub use service::ResponseCache;
 
+#[cfg(feature = "explain")]
+pub(crate) use admit::{
+    Ask, is_credential, is_harmless, overrides_method, overrides_uri, tunnels_method,
+    usual_connection,
+};
+#[cfg(feature = "explain")]
+pub(crate) use explained::key_text;
+#[cfg(feature = "explain")]
+pub(crate) use fetch::tags_of;
 pub(crate) use key::{key_of_url, name_of_url};
 pub(crate) use keyed::OnlyAsks;
 #[cfg(feature = "metrics")]
 pub(crate) use layer::LabelOf;
+#[cfg(feature = "explain")]
+pub(crate) use layer::Settings;
 pub(crate) use layer::UriOf;
+#[cfg(feature = "explain")]
+pub(crate) use lookup::{Found, find, response_of};
 pub(crate) use owing::{Owing, Publishing, Trouble};
 pub(crate) use shape::{Effective, Shape};
 pub(crate) use status::{Telling, outcome};
+#[cfg(feature = "explain")]
+pub(crate) use store::find_variants;
 pub(crate) use stored::{Ours, StoredResponse, header_value};

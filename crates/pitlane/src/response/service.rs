@@ -37,7 +37,7 @@ use crate::stats::{Asker, UNMATCHED, tell};
 #[derive(Clone)]
 pub struct ResponseCache<S> {
     inner: S,
-    settings: Arc<Settings>,
+    pub(super) settings: Arc<Settings>,
 }
 
 impl<S> ResponseCache<S> {
@@ -65,14 +65,40 @@ where
 
     fn call(&mut self, request: Request<Q>) -> Self::Future {
         let (parts, body) = request.into_parts();
+        #[cfg(feature = "explain")]
+        if Self::inquiry(&parts).is_some() {
+            return self.answer_asked(parts, body);
+        }
+        self.answer_now(parts, body)
+    }
+}
+
+impl<S: Clone> ResponseCache<S> {
+    /// The same service under other settings.
+    #[cfg(feature = "explain")]
+    pub(super) fn under(&self, settings: Arc<Settings>) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            settings,
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn answer_now<Q, R>(&self, parts: Parts, body: Q) -> ResponseFuture<S, Q, R>
+    where
+        S: Service<Request<Q>, Response = Response<R>> + Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Send + 'static,
+        Q: Body + Send + 'static,
+        R: Body<Data = Bytes> + Send + 'static,
+        R::Error: Send,
+    {
         if self.settings.finishes {
             return self.answer_finished(parts, body);
         }
         self.answer(parts, body)
     }
-}
 
-impl<S: Clone> ResponseCache<S> {
     // On its way in and out the request and the future would be copied once more.
     #[inline(always)]
     fn answer<Q, R>(&self, mut parts: Parts, body: Q) -> ResponseFuture<S, Q, R>
@@ -303,7 +329,7 @@ impl<S: Clone> ResponseCache<S> {
             // Only harmless ones are left, and an answer for everybody must not depend on them.
             parts.headers.remove(header::COOKIE);
         }
-        let now = settings.cache.shared().clock.now();
+        let (now, began) = settings.cache.shared().clock.look();
         let (found, variant) = find(&settings.cache, key, &parts.headers, now);
         let found = match found {
             // This very computation asks: it goes on as if this layer weren't here.
@@ -329,7 +355,8 @@ impl<S: Clone> ResponseCache<S> {
                     ttl: ttl.cast_signed(),
                     detail: Reason::Fresh,
                 };
-                settings.count(&parts, Outcome::Hit, Reason::Fresh);
+                let seen = Seen::of(&entry).since(began);
+                settings.count_seen(&parts, Outcome::Hit, Reason::Fresh, seen);
                 ResponseFuture::ready(serve(settings, &entry, &ask.reading(&parts), age, telling))
             }
             Found::WhileRevalidate {
@@ -342,7 +369,8 @@ impl<S: Clone> ResponseCache<S> {
                     ttl: -stale_for.cast_signed(),
                     detail,
                 };
-                settings.count(&parts, Outcome::Stale, detail);
+                let seen = Seen::of(&entry).since(began);
+                settings.count_seen(&parts, Outcome::Stale, detail, seen);
                 let response = serve(settings, &entry, &ask.reading(&parts), age, telling);
                 if !ask.scan.head {
                     self.call_inner(ask, key, variant, parts, body).refresh();
@@ -359,7 +387,8 @@ impl<S: Clone> ResponseCache<S> {
                     ttl: -stale_for.cast_signed(),
                     detail,
                 };
-                settings.count(&parts, Outcome::Stale, detail);
+                let seen = Seen::of(&entry).since(began);
+                settings.count_seen(&parts, Outcome::Stale, detail, seen);
                 ResponseFuture::ready(serve(settings, &entry, &ask.reading(&parts), age, telling))
             }
             Found::Miss {
@@ -501,7 +530,11 @@ impl<S: Clone> ResponseCache<S> {
             .map(Box::from);
         Call {
             place: Place::new(&self.settings.cache, key.to_vec()),
-            asker: Asker::new(label, &mut parts.extensions),
+            asker: Asker::new(
+                label,
+                &mut parts.extensions,
+                &self.settings.cache.shared().clock,
+            ),
             budget: ask.budget.take().or_else(|| self.settings.cache.budget()),
             uri: self.settings.uri_of(&parts).clone(),
             inner: self.inner.clone(),
@@ -658,11 +691,11 @@ fn gateway_timeout<R: Body>(settings: &Settings) -> Response<ResponseBody<R>> {
 
 impl Settings {
     /// Whether requests are looked at in another form than they came in.
-    const fn shapes(&self) -> bool {
+    pub(super) const fn shapes(&self) -> bool {
         self.dry_run || !self.shape.is_plain()
     }
 
-    fn shaped(&self, parts: &Parts) -> Parts {
+    pub(super) fn shaped(&self, parts: &Parts) -> Parts {
         // Not what a layer outside has made of it: something in between may have changed it.
         self.shape.give(parts, self.given_uri(parts))
     }
@@ -680,6 +713,11 @@ impl Settings {
     }
 
     pub(crate) fn count(&self, parts: &Parts, outcome: Outcome, reason: Reason) {
+        self.count_seen(parts, outcome, reason, Seen::default());
+    }
+
+    /// Counts a request of which more is known.
+    fn count_seen(&self, parts: &Parts, outcome: Outcome, reason: Reason, seen: Seen<'_>) {
         tell(&parts.extensions, outcome);
         let label = self.route_label.as_ref().and_then(|label| label(parts));
         self.cache

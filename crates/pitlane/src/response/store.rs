@@ -16,7 +16,7 @@ use super::{
     lookup::is_never_fresh,
     stored::StoredResponse,
 };
-use crate::cache::{Entry, Flown, Lead, Marker, MarkerKind, Payload, Scope, Slot, Work};
+use crate::cache::{Entry, Flown, Lead, Marker, MarkerKind, Payload, Said, Scope, Slot, Work};
 use crate::stats::Filling;
 
 /// How many variants of one URI are kept; further ones pass.
@@ -141,6 +141,19 @@ impl Asked {
 
     /// Decides whether an answer may be stored, from its head.
     pub(crate) fn judge(
+        &self,
+        head: &response::Parts,
+        body_is_empty: bool,
+        exact: Option<u64>,
+    ) -> Result<Judged, Reason> {
+        let judged = self.decide(head, body_is_empty, exact);
+        let said = judged.as_ref().map(|judged| judged.freshness);
+        let said = said.map_err(|reason| *reason);
+        self.settings.cache.tell(Said::Judged(head, said));
+        judged
+    }
+
+    fn decide(
         &self,
         head: &response::Parts,
         body_is_empty: bool,
@@ -455,6 +468,7 @@ impl Draft {
             freshness: judged.freshness,
             payload: Payload::Response(response),
         });
+        settings.cache.tell(Said::Complete(&entry, refusal));
         if let Some(reason) = refusal {
             settings.cache.stats().count_fill(reason);
             self.asked.filling.end(reason);
@@ -496,6 +510,7 @@ impl Draft {
     /// The body did not become an entry.
     pub(crate) fn give_up(mut self: Box<Self>, reason: Reason) {
         self.asked.settings.cache.stats().count_fill(reason);
+        self.asked.settings.cache.tell(Said::GivenUp(reason));
         self.asked.filling.end(reason);
         let Some(lead) = self.lead.take() else { return };
         match reason {

@@ -19,6 +19,8 @@ mod data;
 mod drive;
 #[cfg(feature = "encodings")]
 mod encodings;
+#[cfg(feature = "explain")]
+mod explain;
 mod fragment;
 mod fragments;
 mod interleavings;
