@@ -218,7 +218,7 @@ fn response(bits: u8, mut rest: &[u8]) -> Option<Name> {
             beside.push(format!("{what} {}", clean(part(rest)?)));
         }
     }
-    let origin = part(rest)?;
+    let origin = origin(rest)?;
     if let Some(host) = option(rest)? {
         beside.push(format!("host: {}", clean(host)));
     }
@@ -363,6 +363,15 @@ fn part<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let (part, tail) = rest.split_at_checked(length)?;
     *rest = tail;
     Some(part)
+}
+
+/// The one part that has its length behind it. No host has a zero in it.
+fn origin<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let end = rest.iter().position(|byte| *byte == 0)?;
+    let (origin, mut tail) = rest.split_at_checked(end)?;
+    let length = u32::from_be_bytes(take(&mut tail)?);
+    *rest = tail;
+    (usize::try_from(length) == Ok(end)).then_some(origin)
 }
 
 fn option<'a>(rest: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {

@@ -12,7 +12,8 @@ fn get(path: &[u8], query: Option<&[u8]>, origin: &[u8], headers: &[&[u8]]) -> V
     key.push(u8::from(query.is_some()));
     push(&mut key, query.unwrap_or_default());
     key.push(0);
-    push(&mut key, origin);
+    key.extend_from_slice(origin);
+    key.extend_from_slice(&u32::try_from(origin.len()).unwrap().to_be_bytes());
     key.push(0);
     push(&mut key, b"");
     for part in headers {
