@@ -69,6 +69,30 @@ impl Clock {
         }
     }
 
+    /// The time now, and the moment for whoever measures from here: one look at the clock.
+    #[inline]
+    pub(crate) fn look(&self) -> (Timestamp, Moment) {
+        #[cfg(feature = "stats")]
+        {
+            let (now, since_start) = match &self.0 {
+                Source::System { base, start } => {
+                    let elapsed = start.elapsed();
+                    (base.plus(elapsed), elapsed)
+                }
+                Source::Manual(millis) => {
+                    let millis = millis.load(Ordering::SeqCst);
+                    (
+                        Timestamp::from_millis(millis),
+                        Duration::from_millis(millis),
+                    )
+                }
+            };
+            (now, Moment { since_start })
+        }
+        #[cfg(not(feature = "stats"))]
+        (self.now(), Moment {})
+    }
+
     /// The time now, in milliseconds since the Unix epoch.
     #[must_use]
     pub fn now(&self) -> Timestamp {
@@ -76,6 +100,20 @@ impl Clock {
             Source::System { base, start } => base.plus(start.elapsed()),
             Source::Manual(millis) => Timestamp::from_millis(millis.load(Ordering::SeqCst)),
         }
+    }
+}
+
+/// When something began, finer than a [`Timestamp`]: nothing at all without statistics.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Moment {
+    #[cfg(feature = "stats")]
+    since_start: Duration,
+}
+
+#[cfg(feature = "stats")]
+impl Moment {
+    pub(crate) const fn since(self, earlier: Self) -> Duration {
+        self.since_start.saturating_sub(earlier.since_start)
     }
 }
 

@@ -38,7 +38,10 @@ pub mod manage;
 mod metrics;
 mod replay;
 mod response;
+#[cfg(not(feature = "stats"))]
 mod stats;
+#[cfg(feature = "stats")]
+pub mod stats;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod units;

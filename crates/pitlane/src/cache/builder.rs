@@ -77,6 +77,13 @@ impl CachesBuilder {
         self
     }
 
+    /// The password for Redis, instead of the URL's.
+    #[cfg(feature = "redis")]
+    pub fn redis_password(mut self, password: impl Into<secrecy::SecretString>) -> Self {
+        self.redis.password = Some(password.into());
+        self
+    }
+
     /// How long Redis may keep one request waiting in all; 50 ms by default.
     #[cfg(feature = "redis")]
     pub const fn redis_budget(mut self, budget: Duration) -> Self {
@@ -200,7 +207,7 @@ impl CachesBuilder {
                 memory: self.own_tier(name, settings, common.as_ref(), remote.is_some())?,
                 remote,
                 shared: Arc::clone(&shared),
-                stats: Stats::new(),
+                stats: Stats::new(&shared.clock),
             };
             let inner = Arc::new(inner);
             caches.insert(name.clone(), Cache { inner });

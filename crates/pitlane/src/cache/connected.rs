@@ -24,6 +24,9 @@ pub(super) struct Connected {
     pub(super) uplink: Arc<dyn Uplink>,
     pub(super) budget: Duration,
     pub(super) default_database: u8,
+    /// Where the nodes of the namespace tell each other their numbers.
+    #[cfg(feature = "stats")]
+    pub(super) place: crate::stats::Place,
 }
 
 #[cfg(feature = "redis")]
@@ -31,7 +34,10 @@ impl Connected {
     /// What the caches of a registry share.
     pub(super) fn shared(&self, clock: Clock) -> Shared {
         let uplink = Some(Arc::clone(&self.uplink));
-        Shared::new(clock, Arc::clone(&self.log), uplink, self.budget)
+        let shared = Shared::new(clock, Arc::clone(&self.log), uplink, self.budget);
+        #[cfg(feature = "stats")]
+        let shared = shared.at(self.place.clone());
+        shared
     }
 
     /// One cache's part of the remote tier.

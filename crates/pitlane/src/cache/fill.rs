@@ -119,6 +119,7 @@ impl Cache {
         match self.claim_wanted(Wanted::of(self, PLAIN, key)).await {
             Claimed::Hit(found) => {
                 self.stats().count_lookup(found.look());
+                self.stats().note_use(&found.entry);
                 Claim::Hit(found.take())
             }
             Claimed::Fill(fill) => {
@@ -133,6 +134,9 @@ impl Cache {
         let found = self.peek(place);
         let look = found.as_ref().map_or_else(|why| *why, Found::look);
         self.stats().count_lookup(look);
+        if let Ok(found) = &found {
+            self.stats().note_use(&found.entry);
+        }
         found
     }
 
@@ -537,6 +541,7 @@ impl Fill {
             }
         } else {
             self.end(Reason::Stored);
+            self.cache.stats().note_cost(&entry);
             self.cache
                 .tier()
                 .insert(self.wanted.place.digest, Slot::Entry(Arc::clone(&entry)));

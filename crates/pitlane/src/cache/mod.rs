@@ -195,6 +195,12 @@ impl Cache {
         &self.inner.memory
     }
 
+    /// Whether both live in one memory tier.
+    #[cfg(feature = "stats")]
+    pub(crate) fn shares_memory_with(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner.memory, &other.inner.memory)
+    }
+
     pub(crate) fn settings(&self) -> &Settings {
         &self.inner.settings
     }

@@ -93,6 +93,11 @@ pub(super) fn connect(
         uplink: Arc::new(uplink),
         budget,
         default_database,
+        #[cfg(feature = "stats")]
+        place: crate::stats::Place {
+            namespace: namespace.into(),
+            database: log_database,
+        },
     })
 }
 

@@ -41,6 +41,8 @@ pub(crate) struct Shared {
     pub(crate) locks: crate::lock::Rooms,
     #[cfg(feature = "metrics")]
     pub(crate) metrics: crate::metrics::Registry,
+    #[cfg(feature = "stats")]
+    pub(crate) node: Arc<crate::stats::Node>,
 }
 
 /// What a flight lands with.
@@ -74,16 +76,40 @@ impl Shared {
             uplink,
             budget,
             flights: Flights::new(FLIGHT_SHARDS),
+            #[cfg(feature = "stats")]
+            node: Arc::new(crate::stats::Node::new(clock.now())),
             clock,
             background: Arc::new(AtomicUsize::new(0)),
             #[cfg(feature = "manage")]
             recent: crate::manage::Ring::default(),
+            #[cfg(feature = "explain")]
+            tale: None,
             #[cfg(feature = "locks")]
             locks: crate::lock::Rooms::default(),
             #[cfg(feature = "metrics")]
             metrics: crate::metrics::Registry::default(),
-            #[cfg(feature = "explain")]
-            tale: None,
+        }
+    }
+
+    /// The same log and the same clock, with flights of its own, and nothing in the background.
+    #[cfg(feature = "explain")]
+    pub(super) fn shadow(&self, tale: Arc<crate::explain::Tale>) -> Self {
+        let (log, uplink) = (Arc::clone(&self.log), self.uplink.clone());
+        Self {
+            flights: Flights::new(1),
+            background: Arc::new(AtomicUsize::new(MAX_BACKGROUND)),
+            tale: Some(tale),
+            ..Self::new(self.clock.clone(), log, uplink, self.budget)
+        }
+    }
+
+    /// The same on a node that tells others its numbers.
+    #[cfg(all(feature = "stats", feature = "redis"))]
+    pub(crate) fn at(self, place: crate::stats::Place) -> Self {
+        let node = crate::stats::Node::new(self.clock.now()).at(place);
+        Self {
+            node: Arc::new(node),
+            ..self
         }
     }
 

@@ -190,6 +190,7 @@ where
             self.cache.withdraw_value(&wanted.place, &entry);
             return Look::Nothing(Reason::UriMiss);
         };
+        self.cache.stats().note_use(&entry);
         match usable {
             Usable::Fresh { .. } => {
                 Scope::current().depend(&entry.meta, true);

@@ -21,7 +21,7 @@ use crate::{
     cache::{Claimed, Fill, Found, Place, Tier, Wanted},
     replay::ReplayBody,
     response::{CacheHint, Telling, outcome},
-    stats::{Asker, Filling},
+    stats::{Asker, Filling, Seen},
 };
 
 /// A call whose answer has a key.
@@ -141,7 +141,9 @@ impl<S> Call<S> {
         };
         let ((outcome, reason), telling) = told(&found);
         let method = Some(&*self.method);
-        self.settings.count(&self.parts, method, outcome, reason);
+        let seen = Seen::of(&found.entry);
+        let settings = &self.settings;
+        settings.count_seen(&self.parts, method, (outcome, reason), seen);
         found.take();
         let mut response = Response::new(GrpcBody::stored(reply.message, reply.trailers));
         *response.headers_mut() = reply.head;
@@ -180,7 +182,11 @@ impl<S> Call<S> {
         hide_unkeyed(&self.settings, &mut self.parts, self.codings);
         let extensions = &mut self.parts.extensions;
         Led::add(extensions, self.place.digest);
-        let asker = Asker::new(Some((*self.method.path).into()), extensions);
+        let asker = Asker::new(
+            Some((*self.method.path).into()),
+            extensions,
+            &self.settings.cache.shared().clock,
+        );
         let filling = Filling::begin(&self.settings.cache);
         let request = request(self.parts, self.message);
         let answer = fill.run(self.inner.oneshot(request)).await;

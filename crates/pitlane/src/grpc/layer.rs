@@ -8,7 +8,7 @@ use tower_layer::Layer;
 use super::service::GrpcCache;
 use crate::{
     cache::Cache,
-    stats::{UNMATCHED, tell},
+    stats::{Seen, UNMATCHED, tell},
 };
 
 /// A longer request makes no key, unless the layer says so.
@@ -219,9 +219,20 @@ impl Settings {
         outcome: Outcome,
         reason: Reason,
     ) {
+        self.count_seen(parts, method, (outcome, reason), Seen::default());
+    }
+
+    /// Counts one call of which more is known.
+    pub(crate) fn count_seen(
+        &self,
+        parts: &Parts,
+        method: Option<&Method>,
+        (outcome, reason): (Outcome, Reason),
+        seen: Seen<'_>,
+    ) {
         tell(&parts.extensions, outcome);
         let label = method.map_or(UNMATCHED, |method| &method.path);
-        self.cache.stats().count(label, outcome, reason);
+        self.cache.stats().count_seen(label, outcome, reason, seen);
     }
 
     pub(crate) fn freshness(&self, ttl: Duration) -> Freshness {

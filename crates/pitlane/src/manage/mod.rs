@@ -24,6 +24,8 @@ pub use name::{KeyKind, printable};
 pub use recent::{InvalidatedItem, RecentInvalidation};
 pub use verdict::Verdict;
 
+#[cfg(feature = "stats")]
+pub(crate) use name::Name;
 pub(crate) use recent::Ring;
 
 use std::{error::Error as _, time::Duration};
@@ -42,6 +44,9 @@ fn failed(error: StoreError) -> Error {
             None => "Redis refused".to_owned(),
         },
         StoreErrorKind::Protocol => "Redis answered something that makes no sense".to_owned(),
+        StoreErrorKind::Open => {
+            "the circuit to Redis is open: what was sent just now failed".to_owned()
+        }
         _ => "Redis can't be reached".to_owned(),
     };
     Error::new(ErrorKind::Redis, what).with_source(error)

@@ -11,7 +11,10 @@ use super::{
     handles::recorder,
     spec::{self, METADATA, describe},
 };
-use crate::cache::{Cache, Caches, RemoteLookup};
+use crate::{
+    cache::{Cache, Caches, RemoteLookup},
+    stats::Count,
+};
 
 /// A process has one recorder, and tests may have some at a time.
 const BOOKS: usize = 4;
@@ -139,13 +142,10 @@ impl Book {
     /// The counts of requests, and the looks into memory that they tell of.
     fn write_requests(&mut self, cache: &Cache, name: &SharedString) {
         let text = SharedString::const_str;
-        // A hit is counted with its request alone; what else a look can come to, on its own.
-        let mut lookups: HashMap<Reason, u64> = cache.stats().extras.lookups().collect();
-        for counted in cache.counts() {
+        let counts = cache.counts();
+        let lookups = looks_into_memory(cache, &counts);
+        for counted in counts {
             let (outcome, reason) = (counted.outcome, counted.reason);
-            if tells_of_a_look(outcome, reason) {
-                *lookups.entry(reason).or_default() += counted.count;
-            }
             let labels = [
                 name.clone(),
                 counted.route.into(),
@@ -194,6 +194,24 @@ impl Book {
             self.set(spec::BREAKER_STATE.series(labels), state);
         }
     }
+}
+
+/// Looks into memory, by what they came to.
+#[cfg(feature = "stats")]
+pub(crate) fn memory_lookups(cache: &Cache) -> HashMap<Reason, u64> {
+    looks_into_memory(cache, &cache.counts())
+}
+
+/// A hit is counted with its request alone; what else a look can come to, on its own.
+fn looks_into_memory(cache: &Cache, counts: &[Count]) -> HashMap<Reason, u64> {
+    let mut lookups: HashMap<Reason, u64> = cache.stats().extras.lookups().collect();
+    let tell = counts
+        .iter()
+        .filter(|counted| tells_of_a_look(counted.outcome, counted.reason));
+    for counted in tell {
+        *lookups.entry(counted.reason).or_default() += counted.count;
+    }
+    lookups
 }
 
 /// Whether a request's count is all that tells of its look into memory. (A fresh answer of

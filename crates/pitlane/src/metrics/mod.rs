@@ -25,6 +25,8 @@ pub use service::Measured;
 
 pub(crate) use extras::Extras;
 pub(crate) use invalidations::{Counting, Invalidations};
+#[cfg(feature = "stats")]
+pub(crate) use ledger::{memory_lookups, memory_outcome, remote_outcome};
 pub(crate) use registry::{Eviction, Registry};
 pub(crate) use running::Running;
 pub(crate) use told::Told;

@@ -17,7 +17,7 @@ use super::{
     layer::Settings,
     lookup::{Found, Stale, find, find_remote, is_never_fresh},
     service::{Reading, heed, serve},
-    settle::{Settling, count, is_failure},
+    settle::{Settling, is_failure},
     status::Telling,
     store::Asked,
     validate,
@@ -193,7 +193,7 @@ impl<S, Q> Call<S, Q> {
         age: u64,
         ttl: i64,
     ) -> Response<ResponseBody<R>> {
-        self.count(Outcome::Collapsed, Reason::Collapsed);
+        self.count_given(Outcome::Collapsed, Reason::Collapsed, entry);
         let telling = Telling::Collapsed { why, ttl };
         serve(&self.settings, entry, &self.reading(), age, telling)
     }
@@ -225,7 +225,7 @@ impl<S, Q> Call<S, Q> {
         ttl: i64,
         (outcome, detail): (Outcome, Reason),
     ) -> Response<ResponseBody<R>> {
-        self.count(outcome, detail);
+        self.count_given(outcome, detail, entry);
         let telling = Telling::Hit { ttl, detail };
         serve(&self.settings, entry, &self.reading(), age, telling)
     }
@@ -234,8 +234,9 @@ impl<S, Q> Call<S, Q> {
         serve_stale(&self.settings, &self.asker, fallback, &self.reading(), None)
     }
 
-    fn count(&self, outcome: Outcome, reason: Reason) {
-        count(&self.settings, &self.asker, outcome, reason);
+    fn count_given(&self, outcome: Outcome, reason: Reason, entry: &Entry) {
+        let stats = self.settings.cache.stats();
+        self.asker.count_given(stats, outcome, reason, entry);
     }
 
     /// Computes for everybody who waits.
@@ -450,7 +451,6 @@ impl<S, Q> Call<S, Q> {
     }
 }
 
-/// Ends a computation: by what may stand in for its failure, or by its answer.
 /// What an invalidation must name to end the answer to a request, as far as the request tells.
 pub(crate) fn tags_of(
     settings: &Settings,
@@ -466,6 +466,7 @@ pub(crate) fn tags_of(
     tags
 }
 
+/// Ends a computation: by what may stand in for its failure, or by its answer.
 async fn finish<R, E>(
     answer: Result<Response<R>, E>,
     settling: Settling,
@@ -525,7 +526,8 @@ pub(crate) fn serve_stale<R: Body>(
     reading: &Reading<'_>,
     status: Option<StatusCode>,
 ) -> Response<ResponseBody<R>> {
-    count(settings, asker, Outcome::Stale, Reason::StaleIfError);
+    let (outcome, reason) = (Outcome::Stale, Reason::StaleIfError);
+    asker.count_given(settings.cache.stats(), outcome, reason, &fallback.entry);
     let telling = Telling::StandIn {
         status,
         ttl: -fallback.stale_for.cast_signed(),

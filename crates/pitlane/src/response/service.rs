@@ -28,7 +28,7 @@ use super::{
     swap::Swaps,
 };
 use crate::cache::{Entry, Scope, within};
-use crate::stats::{Asker, UNMATCHED, tell};
+use crate::stats::{Asker, Seen, UNMATCHED, tell};
 
 /// The service that a [`ResponseCacheLayer`](crate::ResponseCacheLayer) makes.
 ///
@@ -720,9 +720,8 @@ impl Settings {
     fn count_seen(&self, parts: &Parts, outcome: Outcome, reason: Reason, seen: Seen<'_>) {
         tell(&parts.extensions, outcome);
         let label = self.route_label.as_ref().and_then(|label| label(parts));
-        self.cache
-            .stats()
-            .count(label.unwrap_or(UNMATCHED), outcome, reason);
+        let label = label.unwrap_or(UNMATCHED);
+        self.cache.stats().count_seen(label, outcome, reason, seen);
     }
 }
 

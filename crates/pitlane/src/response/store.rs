@@ -500,6 +500,7 @@ impl Draft {
             settings.cache.push(&place, &entry);
         }
         settings.cache.stats().count_fill(Reason::Stored);
+        settings.cache.stats().note_cost(&entry);
         self.asked.filling.end(Reason::Stored);
         if let Some(lead) = lead {
             lead.land(Flown::Entry(Arc::clone(&entry)));
@@ -509,8 +510,8 @@ impl Draft {
 
     /// The body did not become an entry.
     pub(crate) fn give_up(mut self: Box<Self>, reason: Reason) {
-        self.asked.settings.cache.stats().count_fill(reason);
         self.asked.settings.cache.tell(Said::GivenUp(reason));
+        self.asked.settings.cache.stats().count_fill(reason);
         self.asked.filling.end(reason);
         let Some(lead) = self.lead.take() else { return };
         match reason {

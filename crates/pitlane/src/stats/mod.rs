@@ -1,10 +1,44 @@
-//! What is counted on the way, cheaply enough for the hit path.
+//! What is counted on the way, cheaply enough for the hit path, and what it comes to.
+//!
+//! With the feature `stats` the counters of each cache become numbers for people: hit ratios over
+//! windows, latencies, what was saved, the keys that stand out; of this node
+//! ([`Caches::node_stats`](crate::Caches::node_stats)) and, through Redis, of all nodes
+//! ([`Caches::fleet_stats`](crate::Caches::fleet_stats)).
 
 mod asker;
 mod filling;
+#[cfg(feature = "stats")]
+mod fleet;
+#[cfg(feature = "stats")]
+mod gather;
+#[cfg(feature = "stats")]
+mod history;
 mod invalidating;
+#[cfg(feature = "stats")]
+mod keeper;
+#[cfg(feature = "stats")]
+mod looking;
+#[cfg(feature = "stats")]
+mod node;
+#[cfg(all(feature = "stats", feature = "redis"))]
+mod place;
 mod routes;
+#[cfg(feature = "stats")]
+mod samples;
+#[cfg(feature = "stats")]
+mod sampling;
+mod seen;
+#[cfg(feature = "stats")]
+mod server;
+#[cfg(all(feature = "stats", feature = "redis"))]
+mod snapshot;
+#[cfg(feature = "stats")]
+mod telling;
+#[cfg(feature = "stats")]
+mod top;
 mod trouble;
+#[cfg(feature = "stats")]
+mod view;
 
 use std::{
     cell::Cell,
@@ -19,10 +53,27 @@ use std::{
 use foldhash::fast::RandomState;
 use pitlane_core::{Outcome, Reason};
 
+use crate::clock::Clock;
+
+#[cfg(feature = "stats")]
+pub use keeper::{StatsKeeper, StatsOptions};
+#[cfg(feature = "stats")]
+pub use view::{
+    BreakerStats, CacheStats, CacheUse, DatabaseStats, Decision, FleetStats, Histogram,
+    InvalidationCount, Latency, LogStats, LookupCount, NodeStats, OutcomeCounts, PublishStats,
+    ReasonCount, RedisServerStats, RedisStats, RouteStats, Sample, Saved, Series, Tally, TopKey,
+    Totals, UnreadableNode, Window, Windows,
+};
+
 pub(crate) use asker::{Asker, UNMATCHED, tell};
 pub(crate) use filling::Filling;
 pub(crate) use invalidating::Invalidating;
+#[cfg(feature = "stats")]
+pub(crate) use node::Node;
+#[cfg(all(feature = "stats", feature = "redis"))]
+pub(crate) use place::Place;
 pub(crate) use routes::Routes;
+pub(crate) use seen::Seen;
 pub(crate) use trouble::Trouble;
 
 /// A power of two: more threads than this share.
@@ -56,16 +107,30 @@ pub(crate) struct Stats {
     fills: [AtomicU64; REASONS],
     #[cfg(feature = "metrics")]
     pub(crate) extras: crate::metrics::Extras,
+    #[cfg(feature = "stats")]
+    samples: samples::Samples,
 }
 
 #[repr(align(128))]
 #[derive(Default)]
-struct Shard(Mutex<Counts>);
+struct Shard(Mutex<Counted>);
+
+/// What the threads of one shard have counted.
+#[derive(Default)]
+struct Counted {
+    counts: Counts,
+    #[cfg(feature = "stats")]
+    sampling: sampling::Sampling,
+}
 
 type Counts = HashMap<Box<str>, Box<[[u64; REASONS]; OUTCOMES]>, RandomState>;
 
 impl Stats {
-    pub(crate) fn new() -> Self {
+    #[cfg_attr(
+        not(feature = "stats"),
+        expect(unused_variables, reason = "nothing is measured then")
+    )]
+    pub(crate) fn new(clock: &Clock) -> Self {
         let shards = (0..SHARDS).map(|_| Shard::default()).collect();
         Self {
             shards,
@@ -73,23 +138,37 @@ impl Stats {
             fills: [const { AtomicU64::new(0) }; REASONS],
             #[cfg(feature = "metrics")]
             extras: crate::metrics::Extras::new(),
+            #[cfg(feature = "stats")]
+            samples: samples::Samples::new(clock),
         }
     }
 
-    /// Counts one request.
-    pub(crate) fn count(&self, route: &str, outcome: Outcome, reason: Reason) {
-        let mut routes = self.shard();
-        if let Some(counts) = routes.get_mut(route) {
-            return add(counts, outcome, reason);
+    /// Counts one request, and what is known of it beside.
+    #[cfg_attr(
+        not(feature = "stats"),
+        expect(unused_variables, reason = "nobody looks closer then")
+    )]
+    pub(crate) fn count_seen(&self, route: &str, outcome: Outcome, reason: Reason, seen: Seen<'_>) {
+        let mut shard = self.shard();
+        if let Some(counts) = shard.counts.get_mut(route) {
+            add(counts, outcome, reason);
+        } else {
+            self.count_first(&mut shard.counts, route, outcome, reason);
         }
+        #[cfg(feature = "stats")]
+        if let Some(weight) = shard.sampling.draw(seen.saved()) {
+            drop(shard);
+            self.samples.take(route, (outcome, reason), &seen, weight);
+        }
+    }
+
+    #[cold]
+    fn count_first(&self, counts: &mut Counts, route: &str, outcome: Outcome, reason: Reason) {
         let route = self.routes.admit(route);
-        add(
-            routes
-                .entry(route.into())
-                .or_insert_with(|| Box::new([[0; REASONS]; OUTCOMES])),
-            outcome,
-            reason,
-        );
+        let counts = counts
+            .entry(route.into())
+            .or_insert_with(|| Box::new([[0; REASONS]; OUTCOMES]));
+        add(counts, outcome, reason);
     }
 
     /// Counts the end of one fill: stored, or why not.
@@ -132,6 +211,18 @@ impl Stats {
         self.extras.count_trouble(trouble);
     }
 
+    /// Adds what the computation of an entry took to its key.
+    #[cfg(not(feature = "stats"))]
+    #[inline]
+    #[expect(clippy::unused_self, reason = "nobody watches keys then")]
+    pub(crate) const fn note_cost(&self, _: &crate::cache::Entry) {}
+
+    /// Looks at a hit that no request is counted for.
+    #[cfg(not(feature = "stats"))]
+    #[inline]
+    #[expect(clippy::unused_self, reason = "nobody watches keys then")]
+    pub(crate) const fn note_use(&self, _: &crate::cache::Entry) {}
+
     /// How fills ended: each reason that occurred, and how often.
     pub(crate) fn fills(&self) -> Vec<(Reason, u64)> {
         let counts = self.fills.iter().map(|count| count.load(Ordering::Relaxed));
@@ -147,7 +238,7 @@ impl Stats {
     pub(crate) fn counts(&self) -> Vec<Count> {
         let mut sums: BTreeMap<(String, usize, usize), u64> = BTreeMap::new();
         for shard in &self.shards {
-            for (route, counts) in lock(shard).iter() {
+            for (route, counts) in &lock(shard).counts {
                 for (outcome, reasons) in counts.iter().enumerate() {
                     for (reason, count) in reasons.iter().enumerate().filter(|(_, n)| **n > 0) {
                         *sums
@@ -170,7 +261,21 @@ impl Stats {
         sums.into_iter().filter_map(named).collect()
     }
 
-    fn shard(&self) -> MutexGuard<'_, Counts> {
+    /// The sums over all threads, routes and reasons, in the order of the outcomes.
+    #[cfg(feature = "stats")]
+    fn outcomes(&self) -> [u64; OUTCOMES] {
+        let mut sums = [0; OUTCOMES];
+        for shard in &self.shards {
+            for counts in lock(shard).counts.values() {
+                for (sum, reasons) in sums.iter_mut().zip(counts.iter()) {
+                    *sum += reasons.iter().sum::<u64>();
+                }
+            }
+        }
+        sums
+    }
+
+    fn shard(&self) -> MutexGuard<'_, Counted> {
         #[expect(clippy::indexing_slicing, reason = "the mask keeps it within bounds")]
         lock(&self.shards[thread_number() & (SHARDS - 1)])
     }
@@ -186,7 +291,7 @@ fn add(counts: &mut [[u64; REASONS]; OUTCOMES], outcome: Outcome, reason: Reason
     }
 }
 
-fn lock(shard: &Shard) -> MutexGuard<'_, Counts> {
+fn lock(shard: &Shard) -> MutexGuard<'_, Counted> {
     shard.0.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -209,16 +314,20 @@ mod tests {
         *,
     };
 
+    fn count(stats: &Stats, route: &str, outcome: Outcome, reason: Reason) {
+        stats.count_seen(route, outcome, reason, Seen::default());
+    }
+
     #[test]
     fn counts_of_all_threads_add_up() {
-        let stats = Stats::new();
+        let stats = Stats::new(&Clock::system());
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..1000 {
-                        stats.count("/clubs", Outcome::Hit, Reason::Fresh);
+                        count(&stats, "/clubs", Outcome::Hit, Reason::Fresh);
                     }
-                    stats.count("/clubs", Outcome::Miss, Reason::UriMiss);
+                    count(&stats, "/clubs", Outcome::Miss, Reason::UriMiss);
                 });
             }
         });
@@ -238,9 +347,9 @@ mod tests {
 
     #[test]
     fn routes_beyond_the_bound_are_counted_together() {
-        let stats = Stats::new();
+        let stats = Stats::new(&Clock::system());
         for route in 0..2 * MAX_ROUTES {
-            stats.count(&route.to_string(), Outcome::Miss, Reason::UriMiss);
+            count(&stats, &route.to_string(), Outcome::Miss, Reason::UriMiss);
         }
         let counts = stats.counts();
         assert_eq!(counts.len(), MAX_ROUTES + 1);
@@ -250,14 +359,14 @@ mod tests {
 
     #[test]
     fn the_bound_holds_for_all_threads_together() {
-        let stats = Stats::new();
+        let stats = Stats::new(&Clock::system());
         std::thread::scope(|scope| {
             for thread in 0..4 {
                 let stats = &stats;
                 scope.spawn(move || {
                     for route in 0..MAX_ROUTES {
                         let route = format!("{thread}/{route}");
-                        stats.count(&route, Outcome::Miss, Reason::UriMiss);
+                        count(stats, &route, Outcome::Miss, Reason::UriMiss);
                     }
                 });
             }

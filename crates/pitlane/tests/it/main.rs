@@ -34,6 +34,8 @@ mod patience;
 mod shares;
 mod stacks;
 mod stale;
+#[cfg(feature = "stats")]
+mod statistics;
 #[cfg(feature = "fragments")]
 mod template_fragments;
 #[cfg(feature = "testing")]
