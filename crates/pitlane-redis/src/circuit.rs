@@ -1,6 +1,9 @@
 use std::{
     hash::{BuildHasher, RandomState},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -65,6 +68,8 @@ pub(crate) struct Circuit {
     is_told: AtomicBool,
     /// Tells the calls of each side that are on their way when it opens.
     opened: [Notify; 2],
+    /// What failed last, for people.
+    last: Mutex<Option<FailureKind>>,
     /// Wakes the prober.
     pub(crate) work: Notify,
 }
@@ -92,8 +97,16 @@ impl Circuit {
             states: watch::Sender::new(state),
             is_told: AtomicBool::new(false),
             opened: [const { Notify::const_new() }; 2],
+            last: Mutex::new(None),
             work: Notify::new(),
         }
+    }
+
+    /// Why a side is not closed, as far as that is known.
+    pub(crate) fn trouble(&self) -> Option<FailureKind> {
+        let closed = self.states.borrow().is_closed();
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.filter(|_| !closed)
     }
 
     pub(crate) fn now(&self) -> Duration {
@@ -202,6 +215,9 @@ impl Circuit {
     /// The states are read under the channel's lock, so whoever publishes last publishes the last
     /// state, in whatever order two changes arrive here.
     fn publish(&self, why: Option<FailureKind>) {
+        if why.is_some() {
+            *self.last.lock().unwrap_or_else(PoisonError::into_inner) = why;
+        }
         let mut change = None;
         self.states.send_if_modified(|states| {
             let after = CircuitState {

@@ -139,10 +139,23 @@ impl CircuitBrokenRedis {
         Dedicated::new(&self.owner.shared.server, database, &self.owner.runtime)
     }
 
+    /// Where the server is: host and port, or the path of its socket. Never a user or a password.
+    #[must_use]
+    pub fn address(&self) -> String {
+        self.owner.shared.server.address()
+    }
+
     /// Whether calls of one side are let through.
     #[must_use]
     pub fn state(&self, side: Side) -> BreakerState {
         self.owner.shared.circuit.state(side)
+    }
+
+    /// Why calls of some side are not let through: what failed last. Nothing while both sides are
+    /// closed, or before anything has failed.
+    #[must_use]
+    pub fn trouble(&self) -> Option<FailureKind> {
+        self.owner.shared.circuit.trouble()
     }
 
     /// What is known of one side, for metrics and people.

@@ -41,6 +41,17 @@ impl Server {
         self.config.database.unwrap_or(0)
     }
 
+    /// Host and port, or the path of a socket.
+    pub(crate) fn address(&self) -> String {
+        match &self.config.server {
+            ServerConfig::Unix { path } => path.display().to_string(),
+            server => {
+                let hosts = server.hosts();
+                hosts.first().map(ToString::to_string).unwrap_or_default()
+            }
+        }
+    }
+
     pub(crate) fn config(&self, database: u8) -> Config {
         Config {
             database: (database != 0).then_some(database),

@@ -56,6 +56,7 @@ impl<'a> Peeked<'a> {
     }
 
     /// The numbers of the tags, if all of them are there.
+    #[must_use]
     pub fn ids(&self) -> Option<impl Iterator<Item = TagId> + use<'a>> {
         let start = usize::try_from(self.key_length).ok()?;
         let length = usize::try_from(self.id_count).ok()?.checked_mul(ID)?;

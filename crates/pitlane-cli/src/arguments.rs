@@ -1,0 +1,149 @@
+//! What can be said on the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use secrecy::SecretString;
+
+/// Looks into caches of Pitlane, checks them, and ends what is in them.
+///
+/// Every command is a short-lived node of its own: it talks to Redis, and joins the log that all
+/// nodes follow. It exits with 0 when it did what it was asked, with 1 when it failed, and with 2
+/// when what it was asked makes no sense.
+///
+/// The password for Redis is taken from the environment, PITLANE_REDIS_PASSWORD.
+#[derive(Debug, Parser)]
+#[command(name = "pitlane", version, max_term_width = 100)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Where the caches are, and how the result is told.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Where")]
+pub(crate) struct Place {
+    /// The configuration of the servers: pitlane.toml. PITLANE_CONFIG stands in for it.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Where Redis is, as in redis://127.0.0.1:6379/2; wins over the configuration.
+    /// PITLANE_REDIS_URL stands in for it.
+    #[arg(long, global = true, value_name = "URL", value_parser = secret)]
+    pub(crate) redis: Option<SecretString>,
+    /// What the names of everything in Redis begin with; `pitlane` unless configured.
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) namespace: Option<String>,
+    /// The database of the invalidation log, where neither configured nor that of the URL.
+    #[arg(long, global = true, value_name = "NUMBER")]
+    pub(crate) log_database: Option<u8>,
+    /// Where a running node has its admin API, as in http://127.0.0.1:3000/admin/cache.
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) admin: Option<String>,
+    /// The file with the token for the admin API.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Writes one JSON document to standard output.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "clap wants a result")]
+fn secret(text: &str) -> Result<SecretString, std::convert::Infallible> {
+    Ok(text.to_owned().into())
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Empties caches: all of them, or those named.
+    Clear(Clear),
+    /// Checks each cache: reach, write, read, delete, tag, lease and log.
+    Test(Caches),
+    /// Lists what caches hold in Redis.
+    Keys(Keys),
+    /// Shows one entry: its headers, its tags, and whether a hit would use it.
+    Inspect(Inspect),
+    /// Ends everything that carries a tag, lies below a key, or is at a URL.
+    Invalidate(Invalidate),
+    /// Writes a script that completes commands for a shell.
+    Completions(Completions),
+    /// Writes the manual page.
+    Man,
+}
+
+/// Which caches are meant.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Caches {
+    /// A cache, by its name; all that are configured unless said. May be given several times.
+    #[arg(long = "cache", value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// The caches are stores, such as sessions: needed only without a configuration.
+    #[arg(long)]
+    pub(crate) store: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Clear {
+    #[command(flatten)]
+    pub(crate) caches: Caches,
+    /// Goes on without a question.
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Counts what would be cleared, and clears nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Leaves it to expiry to give the memory in Redis back.
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Keys {
+    #[command(flatten)]
+    pub(crate) caches: Caches,
+    /// Only keys that begin like this: `club:42`, `/clubs`, `//site.org/clubs`.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(crate) prefix: String,
+    /// How many keys are listed of each cache.
+    #[arg(long, value_name = "COUNT", default_value_t = 100,
+        value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) limit: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Inspect {
+    /// A name as `pitlane keys` shows it, a URL, a path, a data key, or a key in Redis.
+    pub(crate) key: String,
+    #[command(flatten)]
+    pub(crate) caches: Caches,
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]
+pub(crate) struct Invalidate {
+    /// Everything that carries this tag. May be given several times, as the others.
+    #[arg(long = "tag", value_name = "TAG", group = "what")]
+    pub(crate) tags: Vec<String>,
+    /// A data key, such as club:42, and everything below it.
+    #[arg(long = "key", value_name = "KEY", group = "what")]
+    pub(crate) keys: Vec<String>,
+    /// A URL and everything below it, in whole segments; or a data key, as --key.
+    #[arg(long = "prefix", value_name = "PREFIX", group = "what")]
+    pub(crate) prefixes: Vec<String>,
+    /// An absolute URL, with all its variants.
+    #[arg(long = "url", value_name = "URL", group = "what")]
+    pub(crate) urls: Vec<String>,
+    /// Makes entries stale rather than unusable.
+    #[arg(long)]
+    pub(crate) soft: bool,
+    /// Counts what would end, and ends nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    /// The shell.
+    pub(crate) shell: clap_complete::Shell,
+}
