@@ -207,7 +207,7 @@ impl CachesBuilder {
                 memory: self.own_tier(name, settings, common.as_ref(), remote.is_some())?,
                 remote,
                 shared: Arc::clone(&shared),
-                stats: Stats::new(),
+                stats: Stats::new(&shared.clock),
             };
             let inner = Arc::new(inner);
             caches.insert(name.clone(), Cache { inner });
