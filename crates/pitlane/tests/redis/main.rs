@@ -13,5 +13,9 @@ mod locks;
 mod nodes;
 mod pages;
 mod places;
+#[cfg(feature = "stats")]
+mod statistics;
+#[cfg(feature = "explain")]
+mod reasons;
 mod validation;
 mod values;
