@@ -167,6 +167,18 @@ impl Memory {
         }
     }
 
+    /// All that is in it, in no order, while others go on. It doesn't count as a use.
+    #[cfg(feature = "manage")]
+    pub(crate) fn walk(&self) -> impl Iterator<Item = Slot> {
+        self.tier.iter().map(|(_, slot)| slot)
+    }
+
+    /// What is there, without counting as a use.
+    #[cfg(feature = "manage")]
+    pub(crate) fn peek(&self, digest: Digest) -> Option<Slot> {
+        self.tier.peek(&digest)
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.tier.len()
     }
@@ -207,18 +219,6 @@ struct ByWeight;
 
 impl Weighter<Digest, Slot> for ByWeight {
     fn weight(&self, _: &Digest, slot: &Slot) -> u64 {
-    /// All that is in it, in no order, while others go on. It doesn't count as a use.
-    #[cfg(feature = "manage")]
-    pub(crate) fn walk(&self) -> impl Iterator<Item = Slot> {
-        self.tier.iter().map(|(_, slot)| slot)
-    }
-
-    /// What is there, without counting as a use.
-    #[cfg(feature = "manage")]
-    pub(crate) fn peek(&self, digest: Digest) -> Option<Slot> {
-        self.tier.peek(&digest)
-    }
-
         u64::try_from(slot.weight()).unwrap_or(u64::MAX)
     }
 }
