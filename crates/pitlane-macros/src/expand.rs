@@ -5,7 +5,10 @@ use syn::{
     parse2, spanned::Spanned,
 };
 
-use crate::{arguments::Arguments, options::Options};
+use crate::{
+    arguments::Arguments,
+    options::{Lock, Options},
+};
 
 pub(crate) fn cached(options: TokenStream, item: TokenStream) -> Result<TokenStream> {
     let options = Options::parse(options)?;
@@ -97,6 +100,7 @@ fn data(options: &Options, value: &Type, home: &TokenStream) -> TokenStream {
         negative,
         version,
         codec,
+        lock,
         ..
     } = options;
     let tags = tags.iter().map(|tag| tag.string());
@@ -104,6 +108,7 @@ fn data(options: &Options, value: &Type, home: &TokenStream) -> TokenStream {
     let (setters, millis): (Vec<Ident>, Vec<u64>) = durations.iter().cloned().unzip();
     let negative = negative.iter();
     let (version, codec) = (version.iter(), codec.iter());
+    let lock = lock.as_ref().map(locked);
     quote! {
         ::pitlane::Caches::get(#caches, #cache)
             .map_err(::pitlane::data::DataError::configuration)?
@@ -118,6 +123,19 @@ fn data(options: &Options, value: &Type, home: &TokenStream) -> TokenStream {
             .tags(::std::vec::Vec::<::std::string::String>::from([ #(#tags),* ]))
             #( .codec(#codec) )*
             .home(#home)
+            #lock
+    }
+}
+
+/// The call that leaves a computation to one of all servers: it comes last.
+fn locked(lock: &Lock) -> TokenStream {
+    let late = &lock.late;
+    let (setters, millis): (Vec<Ident>, Vec<u64>) = lock.durations.iter().cloned().unzip();
+    quote! {
+        .lock(
+            ::pitlane::lock::Locking::#late()
+                #( .#setters(::std::time::Duration::from_millis(#millis)) )*
+        )
     }
 }
 

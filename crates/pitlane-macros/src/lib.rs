@@ -42,6 +42,7 @@ use proc_macro::TokenStream;
 /// | `user` | a template: the value is this user's own |
 /// | `version` | of the value's type; count it up when its fields change |
 /// | `codec` | a type that implements `pitlane::data::Codec` |
+/// | `lock(…)` | of all servers one computes, the others wait for it: `or_compute` or `or_error` (what is done by those who waited in vain), `lease = "30s"`, `wait = "10s"`; see `pitlane::lock::Locking` (feature `locks`) |
 /// | `skip(…)` | arguments that don't decide what is computed, such as a connection |
 #[proc_macro_attribute]
 pub fn cached(options: TokenStream, item: TokenStream) -> TokenStream {

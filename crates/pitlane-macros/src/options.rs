@@ -22,6 +22,15 @@ pub(crate) struct Options {
     pub(crate) version: Option<LitInt>,
     pub(crate) codec: Option<Type>,
     pub(crate) skip: Vec<Ident>,
+    pub(crate) lock: Option<Lock>,
+}
+
+/// What stands between the parentheses of `lock(…)`.
+pub(crate) struct Lock {
+    /// The name of the function that makes a `Locking`.
+    pub(crate) late: Ident,
+    /// Names of its setters, and milliseconds.
+    pub(crate) durations: Vec<(Ident, u64)>,
 }
 
 #[derive(Default)]
@@ -36,6 +45,7 @@ struct Given {
     version: Option<LitInt>,
     codec: Option<Type>,
     skip: Option<Vec<Ident>>,
+    lock: Option<Lock>,
 }
 
 impl Options {
@@ -61,6 +71,7 @@ impl Options {
             version: given.version,
             codec: given.codec,
             skip: given.skip.unwrap_or_default(),
+            lock: given.lock,
         })
     }
 }
@@ -93,6 +104,11 @@ impl Given {
             let list = list.parse_terminated(Ident::parse_any, Token![,])?;
             return once(&mut self.skip, name, list.into_iter().collect());
         }
+        if name == "lock" {
+            let list;
+            parenthesized!(list in input);
+            return once(&mut self.lock, name, Lock::parse(name, &list)?);
+        }
         input.parse::<Token![=]>()?;
         match name.to_string().as_str() {
             "caches" => once(&mut self.caches, name, input.parse()?),
@@ -112,22 +128,64 @@ impl Given {
             | "stale_while_revalidate"
             | "stale_if_error"
             | "soft_timeout"
-            | "hard_timeout" => {
-                if self.durations.iter().any(|(there, _)| there == name) {
-                    return Err(twice(name));
-                }
-                let millis = duration(&input.parse()?)?;
-                self.durations.push((name.clone(), millis));
-                Ok(())
-            }
+            | "hard_timeout" => push_once(&mut self.durations, name, input),
             _ => Err(Error::new(
                 name.span(),
                 "unknown option; there are `caches`, `cache`, `key`, `tags`, `ttl`, \
                  `stale_while_revalidate`, `stale_if_error`, `soft_timeout`, `hard_timeout`, \
-                 `negative`, `user`, `version`, `codec` and `skip(…)`",
+                 `negative`, `user`, `version`, `codec`, `skip(…)` and `lock(…)`",
             )),
         }
     }
+}
+
+impl Lock {
+    fn parse(name: &Ident, input: ParseStream<'_>) -> Result<Self> {
+        let mut late = None;
+        let mut durations = Vec::new();
+        while !input.is_empty() {
+            let option: Ident = input.parse()?;
+            match option.to_string().as_str() {
+                "or_compute" | "or_error" => {
+                    if late.is_some() {
+                        let message = "one of `or_compute` and `or_error`, not both";
+                        return Err(Error::new(option.span(), message));
+                    }
+                    late = Some(option);
+                }
+                "lease" | "wait" => {
+                    input.parse::<Token![=]>()?;
+                    push_once(&mut durations, &option, input)?;
+                }
+                _ => {
+                    let message = "unknown option; there are `or_compute`, `or_error`, `lease` \
+                                   and `wait`";
+                    return Err(Error::new(option.span(), message));
+                }
+            }
+            if !input.is_empty() {
+                input.parse::<Token![,]>()?;
+            }
+        }
+        let late = late.ok_or_else(|| {
+            let message = "say what is to happen when there is no turn: `lock(or_compute)` \
+                           computes without one, `lock(or_error)` is an error";
+            Error::new(name.span(), message)
+        })?;
+        Ok(Self { late, durations })
+    }
+}
+
+fn push_once(
+    durations: &mut Vec<(Ident, u64)>,
+    name: &Ident,
+    input: ParseStream<'_>,
+) -> Result<()> {
+    if durations.iter().any(|(there, _)| there == name) {
+        return Err(twice(name));
+    }
+    durations.push((name.clone(), duration(&input.parse()?)?));
+    Ok(())
 }
 
 impl Parse for Template {

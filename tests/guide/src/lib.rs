@@ -31,6 +31,9 @@ mod options {}
 #[doc = include_str!("../../../docs/guide/data.md")]
 mod data {}
 
+#[doc = include_str!("../../../docs/guide/locks.md")]
+mod locks {}
+
 #[doc = include_str!("../../../docs/guide/testing.md")]
 mod testing {}
 

@@ -11,6 +11,8 @@ mod line;
 mod locking;
 mod place;
 mod room;
+#[cfg(test)]
+mod tests;
 
 use std::{fmt, time::Duration};
 

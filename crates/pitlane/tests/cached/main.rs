@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[cfg(feature = "locks")]
+mod locked;
+
 use std::{
     collections::BTreeMap,
     convert::Infallible,

@@ -26,6 +26,8 @@ mod fragments;
 mod interleavings;
 mod invalidate_layer;
 mod leaders;
+#[cfg(feature = "locks")]
+mod locks;
 mod named;
 mod options;
 mod owed;

@@ -1,14 +1,14 @@
 //! Real processes: each test starts itself again, as a child that the variable tells what to do.
 
 use std::{
-    env, io,
+    env,
+    io::{self, BufRead, BufReader, Lines, Write},
     process::{Child, ChildStdout, Command, Stdio},
     time::Duration,
 };
 
 use pitlane::{Cache, Caches, Key, lock::Locking};
 use pitlane_testkit::RedisServer;
-use std::io::{BufRead, BufReader, Lines};
 
 use super::{LONG, acquire, bounded, import, registry};
 use crate::nodes::until_joined;
@@ -67,7 +67,7 @@ async fn as_child() -> Option<Cache> {
 }
 
 fn say(what: impl std::fmt::Display) {
-    println!("{SAYS}{what}");
+    writeln!(io::stdout(), "{SAYS}{what}").expect("somebody reads");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
