@@ -15,10 +15,17 @@ struct Need {
 
 /// Every program that a test starts belongs here: a test never skips itself
 /// because one is missing.
-const NEEDS: &[Need] = &[Need {
-    program: "redis-server",
-    package: "redis-server",
-}];
+const NEEDS: &[Need] = &[
+    Need {
+        program: "redis-server",
+        package: "redis-server",
+    },
+    // What reads the alerts that come with the manual.
+    Need {
+        program: "promtool",
+        package: "prometheus",
+    },
+];
 
 /// libFuzzer is C++; the package brings its library too. Only who fuzzes needs it.
 const FUZZING: &[Need] = &[Need {

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// What dashboards are built on: names, labels and units.
-const PROMISED: [(&str, &[&str], Unit); 15] = [
+pub(crate) const PROMISED: [(&str, &[&str], Unit); 15] = [
     (
         "pitlane_requests_total",
         &["cache", "route", "outcome", "reason"],

@@ -10,6 +10,7 @@ mod contract;
 mod drive;
 mod gauges;
 mod hostile;
+mod operations;
 mod outcomes;
 mod passing;
 mod recorders;
