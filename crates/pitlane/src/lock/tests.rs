@@ -28,6 +28,8 @@ enum Step {
     Leave(usize),
     /// One of those who have a guard gives it back, late or not.
     GiveBack(usize),
+    /// The same, and somebody who doesn't wait comes at that moment.
+    Snatch(usize),
     /// So many tens of milliseconds pass.
     Pass(u8),
 }
@@ -38,6 +40,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(Step::Try),
         1 => (0_usize..8).prop_map(Step::Leave),
         3 => (0_usize..8).prop_map(Step::GiveBack),
+        1 => (0_usize..8).prop_map(Step::Snatch),
         3 => (1_u8..6).prop_map(Step::Pass),
     ];
     prop::collection::vec(step, 1..60)
@@ -127,6 +130,21 @@ impl World {
         self.comers.insert(name, comer);
     }
 
+    fn give_back(&self, name: usize) {
+        let mut guards = self.guards.lock().unwrap();
+        guards.retain(|(there, _)| *there != name);
+    }
+
+    async fn try_once(&self, name: usize, model: &mut Model) {
+        let held = self.lock().try_acquire().await.unwrap();
+        let expected = model.is_free() && model.line.is_empty();
+        assert_eq!(held.is_some(), expected);
+        if let Some(held) = held {
+            self.guards.lock().unwrap().push((name, held));
+            model.come(name, 0);
+        }
+    }
+
     fn names(&self) -> Vec<usize> {
         let guards = self.guards.lock().unwrap();
         guards.iter().map(|(name, _)| *name).collect()
@@ -160,13 +178,13 @@ async fn run(steps: Vec<Step>) {
                 world.come(name, wait);
                 model.come(name, wait);
             }
-            Step::Try => {
-                let held = world.lock().try_acquire().await.unwrap();
-                let expected = model.is_free() && model.line.is_empty();
-                assert_eq!(held.is_some(), expected);
-                if let Some(held) = held {
-                    world.guards.lock().unwrap().push((name, held));
-                    model.come(name, 0);
+            Step::Try => world.try_once(name, &mut model).await,
+            Step::Snatch(nth) => {
+                if let Some(holder) = model.guards.get(nth).copied() {
+                    world.give_back(holder);
+                    model.give_back(holder);
+                    // Whoever waits is not awake yet, and has the lock all the same.
+                    world.try_once(name, &mut model).await;
                 }
             }
             Step::Leave(nth) => {
@@ -177,13 +195,9 @@ async fn run(steps: Vec<Step>) {
                 }
             }
             Step::GiveBack(nth) => {
-                if let Some(name) = model.guards.get(nth).copied() {
-                    world
-                        .guards
-                        .lock()
-                        .unwrap()
-                        .retain(|(there, _)| *there != name);
-                    model.give_back(name);
+                if let Some(holder) = model.guards.get(nth).copied() {
+                    world.give_back(holder);
+                    model.give_back(holder);
                 }
             }
             Step::Pass(tens) => {

@@ -125,7 +125,11 @@ fn check(place: &str, text: &str) -> Result<(), String> {
         let name = &selector.metric;
         let (metric, labels) = told(name).ok_or(format!("{place}: nobody tells {name}"))?;
         grouped.retain(|label| !labels.contains(label));
-        for Matcher { label, values: named } in &selector.matchers {
+        for Matcher {
+            label,
+            values: named,
+        } in &selector.matchers
+        {
             if !labels.contains(label.as_str()) {
                 return Err(format!("{place}: {name} has no label {label}"));
             }
@@ -169,10 +173,7 @@ fn what_nobody_tells_is_found_out() {
             "pitlane_requests_total{reason!=\"cookies\"}",
             "is never reason=cookies",
         ),
-        (
-            "sum by (tier) (pitlane_requests_total)",
-            "grouped by tier",
-        ),
+        ("sum by (tier) (pitlane_requests_total)", "grouped by tier"),
         ("summ(pitlane_log_queue)", "summ"),
         ("1 > 0", "no metric"),
     ] {
@@ -234,7 +235,10 @@ fn every_alert_has_a_history_that_proves_it_and_a_page_that_says_what_to_do() {
         let asked = format!("alertname: {name}\n        exp_alerts:\n");
         assert!(histories.contains(&asked), "{name} never fires in a test");
         let quiet = format!("alertname: {name}\n        exp_alerts: []\n");
-        assert!(histories.contains(&quiet), "{name} is never quiet in a test");
+        assert!(
+            histories.contains(&quiet),
+            "{name} is never quiet in a test"
+        );
         assert!(manual.contains(&format!("\n### {name}\n")), "{name}");
     }
 }

@@ -82,7 +82,9 @@ impl Query {
             return Ok(rest);
         }
         if !word.contains('_') || rest.starts_with('(') {
-            return Err(format!("{word} is no metric, and no word of PromQL known here"));
+            return Err(format!(
+                "{word} is no metric, and no word of PromQL known here"
+            ));
         }
         let mut selector = Selector {
             metric: word.to_owned(),
@@ -91,7 +93,10 @@ impl Query {
         let mut rest = rest;
         if rest.starts_with('{') {
             let (all, behind) = inside(rest, '{', '}')?;
-            let all = all.split("\",").map(str::trim).filter(|one| !one.is_empty());
+            let all = all
+                .split("\",")
+                .map(str::trim)
+                .filter(|one| !one.is_empty());
             selector.matchers = all.map(matcher).collect::<Result<_, _>>()?;
             rest = behind;
         }
@@ -105,7 +110,9 @@ fn matcher(text: &str) -> Result<Matcher, String> {
     let (name, value) = text.split_once('"').ok_or_else(wrong)?;
     let value = value.trim_end_matches('"');
     let name = name.trim_end();
-    let label = ["=~", "!~", "!=", "="].iter().find_map(|sign| name.strip_suffix(sign));
+    let label = ["=~", "!~", "!=", "="]
+        .iter()
+        .find_map(|sign| name.strip_suffix(sign));
     let values = value.split('|').map(str::to_owned);
     Ok(Matcher {
         label: label.ok_or_else(wrong)?.trim().to_owned(),

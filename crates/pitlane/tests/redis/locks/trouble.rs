@@ -96,12 +96,20 @@ async fn while_redis_is_away_a_lock_is_an_error_and_a_value_is_computed_once_a_n
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lock_that_could_not_be_given_back_is_when_redis_is_there_again() {
     let redis = RedisServer::start();
-    let (a, b) = pair(&redis).await;
+    let (nodes, (_, b)) = (registry(&redis).await, pair(&redis).await);
+    let a = nodes.get("default").expect("the cache");
     let held = acquire(&import(&a).lease(LONG)).await;
     redis.freeze();
-    // The circuit opens, and nothing is sent any more.
-    while bounded(import(&a).try_acquire()).await.is_ok() {}
+    let circuit = nodes.redis().expect("a Redis").events();
+    let opens = async {
+        while circuit.borrow().is_closed() {
+            drop(import(&a).try_acquire().await);
+        }
+    };
+    bounded(opens).await;
     drop(held);
+    // Nothing is sent now, and the first one who tries to give it back finds that out.
+    tokio::time::sleep(Duration::from_millis(50)).await;
     redis.thaw();
     let free = async {
         loop {
