@@ -1,6 +1,7 @@
 use pitlane_core::Reason;
+use tracing::Span;
 
-use crate::cache::Cache;
+use crate::{cache::Cache, trace};
 
 /// A computation of something that may be stored: how it ends, and how long it takes.
 ///
@@ -10,26 +11,30 @@ use crate::cache::Cache;
 pub(crate) struct Filling {
     #[cfg(feature = "metrics")]
     running: crate::metrics::Running,
+    span: Span,
 }
 
 impl Filling {
-    #[cfg_attr(
-        not(feature = "metrics"),
-        expect(unused_variables, reason = "nobody measures then")
-    )]
     pub(crate) fn begin(cache: &Cache) -> Self {
         Self {
             #[cfg(feature = "metrics")]
             running: crate::metrics::Running::begin(cache),
+            span: if trace::is_wanted() {
+                trace::fill(cache.name())
+            } else {
+                Span::none()
+            },
         }
     }
 
+    /// The span that the computation runs in.
+    pub(crate) fn span(&self) -> Span {
+        self.span.clone()
+    }
+
     /// Says what became of it. The last word counts.
-    #[cfg_attr(
-        not(feature = "metrics"),
-        expect(unused_variables, clippy::unused_self, reason = "nobody measures then")
-    )]
     pub(crate) fn end(&self, reason: Reason) {
+        trace::end(&self.span, reason);
         #[cfg(feature = "metrics")]
         self.running.end(reason);
     }

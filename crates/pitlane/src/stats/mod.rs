@@ -149,6 +149,9 @@ impl Stats {
         expect(unused_variables, reason = "nobody looks closer then")
     )]
     pub(crate) fn count_seen(&self, route: &str, outcome: Outcome, reason: Reason, seen: Seen<'_>) {
+        if crate::trace::is_wanted() {
+            crate::trace::answered(route, outcome, reason);
+        }
         let mut shard = self.shard();
         if let Some(counts) = shard.counts.get_mut(route) {
             add(counts, outcome, reason);

@@ -112,7 +112,13 @@ mod with {
 
         pub(in crate::stats) fn due(&mut self, now: Instant, caches: &Caches) -> Option<Due> {
             let nodes = Nodes::of(caches)?;
-            let ask = is_due(&mut self.asked, now, ASKED);
+            // Whoever has not answered yet is asked again soon.
+            let patience = if caches.shared.node.told().server.is_some() {
+                ASKED
+            } else {
+                ASKED.min(self.every)
+            };
+            let ask = is_due(&mut self.asked, now, patience);
             let tell = is_due(&mut self.told, now, self.every);
             let prune = is_due(&mut self.pruned, now, PRUNED);
             if !(ask || tell) {
