@@ -44,6 +44,7 @@ mod stats;
 pub mod stats;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod trace;
 mod units;
 
 pub use breaker::CircuitBreakerLayer;

@@ -1,12 +1,14 @@
 use std::{fmt, mem, sync::Arc};
 
 use pitlane_core::{Key, Position, Record, Tag, TagKind};
+use tracing::Instrument;
 
 use super::shared::Shared;
 use crate::{
     error::{Error, ErrorKind},
     response::{key_of_url, name_of_url},
     stats::Invalidating,
+    trace,
 };
 
 /// What became of an invalidation.
@@ -144,7 +146,11 @@ impl Shared {
             return Invalidated::Applied { position };
         }
         let record = Record::of(self.log.tags(), tags, *soft);
-        match uplink.append(record).await {
+        let span = trace::redis(None, "append");
+        let position = uplink.append(record).instrument(span.clone()).await;
+        let applied = position.is_some();
+        span.record("outcome", if applied { "ok" } else { "queued" });
+        match position {
             Some(position) => {
                 counting.applied();
                 Invalidated::Applied { position }

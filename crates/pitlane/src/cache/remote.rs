@@ -14,6 +14,7 @@ use pitlane_core::{
     Uplink,
 };
 use tokio::time::timeout;
+use tracing::Instrument;
 
 use super::budget::Budget;
 use super::entry::{Entry, Marker, Payload, Slot};
@@ -21,7 +22,7 @@ use super::fill::Keep;
 use super::shadow::Said;
 use super::wire::{self, Arrived, Draft, Foreign};
 use super::{Cache, Place, Settings};
-use crate::stats::Trouble;
+use crate::{stats::Trouble, trace};
 
 /// One cache's part of the remote tier.
 #[derive(Debug)]
@@ -175,7 +176,9 @@ impl Cache {
             return None;
         };
         let spent = budget.start();
-        let looked = timeout(left + SLACK, self.look(remote, uplink, place)).await;
+        let span = trace::redis(Some(self.name()), "get");
+        let look = self.look(remote, uplink, place).instrument(span.clone());
+        let looked = timeout(left + SLACK, look).await;
         let found = match looked {
             Ok(Ok(found)) => {
                 spent.stop();
@@ -188,7 +191,9 @@ impl Cache {
                 Err(RemoteLookup::Failed)
             }
         };
-        remote.count(found.as_ref().err().copied().unwrap_or(RemoteLookup::Hit));
+        let outcome = found.as_ref().err().copied().unwrap_or(RemoteLookup::Hit);
+        remote.count(outcome);
+        span.record("outcome", outcome.as_str());
         let slot = found.ok()?;
         self.tier().insert(place.digest, slot.clone());
         Some(slot)
@@ -367,12 +372,16 @@ impl Cache {
         let key = shared_part(&place.key).to_vec();
         let name = remote.name(&key);
         let cache = self.clone();
-        let spawned = self.shared().spawn(async move {
+        let span = trace::redis_behind(self.name(), "set");
+        let outcome = span.clone();
+        let write = async move {
             let Ok(bytes) = encode(&key, compression) else {
                 cache.note(Trouble::WriteTooLarge);
                 return;
             };
-            if let Err(error) = store.set(&name, bytes, life, Condition::Always).await {
+            let set = store.set(&name, bytes, life, Condition::Always).await;
+            outcome.record("outcome", if set.is_ok() { "ok" } else { "failed" });
+            if let Err(error) = set {
                 cache.note(if error.kind() == StoreErrorKind::Busy {
                     Trouble::WriteOverload
                 } else {
@@ -380,8 +389,8 @@ impl Cache {
                 });
             }
             drop(kept);
-        });
-        if !spawned {
+        };
+        if !self.shared().spawn(write.instrument(span)) {
             self.note(Trouble::BackgroundFull);
         }
     }

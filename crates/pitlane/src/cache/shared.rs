@@ -10,9 +10,10 @@ use std::{
 };
 
 use pitlane_core::{Basis, Flights, Incarnation, Leader, Log, Position, Uplink};
+use tracing::Instrument;
 
 use super::{budget::Budget, entry::Entry, remote::SLACK};
-use crate::clock::Clock;
+use crate::{clock::Clock, trace};
 
 /// How many invalidated tags a node remembers before it forgets the oldest (which costs misses).
 pub(crate) const REMEMBERED_TAGS: usize = 1 << 18;
@@ -134,10 +135,13 @@ impl Shared {
             return false;
         };
         let spent = budget.start();
+        let span = trace::redis(None, "confirm");
+        let confirm = uplink.confirm().instrument(span.clone());
         let confirmed = matches!(
-            tokio::time::timeout(left + SLACK, uplink.confirm()).await,
+            tokio::time::timeout(left + SLACK, confirm).await,
             Ok(Ok(()))
         );
+        span.record("outcome", if confirmed { "ok" } else { "failed" });
         if confirmed {
             spent.stop();
         } else {

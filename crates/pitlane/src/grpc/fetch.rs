@@ -8,6 +8,7 @@ use http_body::Body;
 use pitlane_core::{Digest, Outcome, Reason, Tag};
 use tower::util::ServiceExt;
 use tower_service::Service;
+use tracing::Instrument;
 
 use super::{
     admit::{Admitted, Codings, hide_unkeyed, is_grpc},
@@ -189,7 +190,8 @@ impl<S> Call<S> {
         );
         let filling = Filling::begin(&self.settings.cache);
         let request = request(self.parts, self.message);
-        let answer = fill.run(self.inner.oneshot(request)).await;
+        let work = fill.run(self.inner.oneshot(request));
+        let answer = work.instrument(filling.span()).await;
         let why = fill.why();
         let draft = Draft {
             settings: self.settings,

@@ -76,6 +76,16 @@ where
     Q: Body,
     R: Body,
 {
+    pub(crate) fn boxed(
+        work: impl Future<Output = Result<Response<GrpcBody<R>>, S::Error>> + Send + 'static,
+    ) -> Self {
+        Self {
+            state: State::Boxed {
+                work: Box::pin(work),
+            },
+        }
+    }
+
     pub(crate) const fn reading(reading: Reading<S, Q>) -> Self {
         Self {
             state: State::Reading {

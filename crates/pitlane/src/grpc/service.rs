@@ -9,6 +9,7 @@ use http::{Request, Response, request::Parts};
 use http_body::Body;
 use pitlane_core::Reason;
 use tower_service::Service;
+use tracing::Instrument;
 
 use super::{
     admit::admit,
@@ -16,7 +17,7 @@ use super::{
     future::{GrpcFuture, Reading},
     layer::{Method, Settings},
 };
-use crate::{replay::ReplayBody, response::outcome};
+use crate::{replay::ReplayBody, response::outcome, trace};
 
 /// The service that a [`GrpcCacheLayer`](crate::GrpcCacheLayer) makes.
 ///
@@ -53,6 +54,25 @@ where
     }
 
     fn call(&mut self, request: Request<Q>) -> Self::Future {
+        if !trace::is_wanted() {
+            return self.answer(request);
+        }
+        let span = trace::request(self.settings.cache.name());
+        if span.is_disabled() {
+            return self.answer(request);
+        }
+        let answer = span.in_scope(|| self.answer(request));
+        GrpcFuture::boxed(answer.instrument(span))
+    }
+}
+
+impl<S: Clone> GrpcCache<S> {
+    fn answer<Q, R>(&self, request: Request<Q>) -> GrpcFuture<S, Q, R>
+    where
+        S: Service<Request<ReplayBody<Q>>, Response = Response<R>>,
+        Q: Body<Data = Bytes>,
+        R: Body,
+    {
         let (parts, body) = request.into_parts();
         let Some(method) = self.settings.methods.get(parts.uri.path()).cloned() else {
             return self.pass(None, Reason::NotNamed, parts, body);
@@ -69,9 +89,7 @@ where
             )),
         }
     }
-}
 
-impl<S: Clone> GrpcCache<S> {
     fn pass<Q, R>(
         &self,
         method: Option<&Method>,

@@ -8,6 +8,7 @@ use pitlane_policy::{Profile, RequestDirectives, RequestFacts, conditional, hop}
 use tokio::task::futures::TaskLocalFuture;
 use tower::util::{Oneshot, ServiceExt};
 use tower_service::Service;
+use tracing::Instrument;
 
 use super::{
     admit::Ask,
@@ -302,7 +303,8 @@ impl<S, Q> Call<S, Q> {
             _ => {}
         }
         let (work, settling) = self.compute(Some(&lead), why, stale.as_ref());
-        finish(work.await, settling, stale, Some(lead)).await
+        let answer = work.instrument(settling.asked.filling.span()).await;
+        finish(answer, settling, stale, Some(lead)).await
     }
 
     /// Computes for this request alone. What is stale is validated, and may stand in for a
@@ -321,7 +323,8 @@ impl<S, Q> Call<S, Q> {
             Some(_) => self.compute(None, why, stale.as_ref()),
             None => self.pass(why),
         };
-        finish(work.await, settling, stale, None).await
+        let answer = work.instrument(settling.asked.filling.span()).await;
+        finish(answer, settling, stale, None).await
     }
 
     /// Begins the computation of an entry: notes the position, opens the scope, and hides the

@@ -12,6 +12,7 @@ use http_body::Body;
 use pitlane_core::{Position, Reason};
 use tower::util::{Oneshot, ServiceExt};
 use tower_service::Service;
+use tracing::{Instrument, Span};
 
 use super::{
     body::ResponseBody,
@@ -116,6 +117,24 @@ where
             state: State::Boxed {
                 work: Box::pin(work),
             },
+        }
+    }
+}
+
+impl<S, Q, R> ResponseFuture<S, Q, R>
+where
+    S: Service<Request<Q>, Response = Response<R>> + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+    Q: Send + 'static,
+    R: Body<Data = Bytes> + Send + 'static,
+    R::Error: Send,
+{
+    /// Does what is left to do within `span`.
+    pub(crate) fn within(self, span: Span) -> Self {
+        match self.state {
+            State::Ready { .. } => self,
+            _ => Self::boxed(self.instrument(span)),
         }
     }
 }

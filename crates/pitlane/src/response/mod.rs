@@ -28,6 +28,7 @@ mod status;
 mod store;
 mod stored;
 mod swap;
+mod traced;
 mod validate;
 
 pub use body::ResponseBody;

@@ -7,6 +7,7 @@ use http::{Request, Response, response};
 use http_body::Body;
 use pitlane_core::{Outcome, Reason};
 use tower_service::Service;
+use tracing::Instrument;
 
 use super::{
     body::ResponseBody,
@@ -35,6 +36,7 @@ impl<S, Q> Call<S, Q> {
         let (work, mut settling) = self.run(settings.cache.basis(), seen, None, why);
         settling.asked.post = true;
         owing.begin();
+        let work = work.instrument(settling.asked.filling.span());
         let response = work.await.inspect_err(|_| {
             count(&settings, &settling.asker, Outcome::Bypass, Reason::Failed);
         })?;

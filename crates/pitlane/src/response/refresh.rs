@@ -3,6 +3,7 @@ use http::{Request, Response};
 use http_body::Body;
 use pitlane_core::{Joined, Reason};
 use tower_service::Service;
+use tracing::Instrument;
 
 use super::{
     body::ResponseBody,
@@ -11,7 +12,7 @@ use super::{
     settle::is_failure,
 };
 use crate::cache::{Flown, Lead};
-use crate::stats::Trouble;
+use crate::{stats::Trouble, trace};
 
 impl<S, Q> Call<S, Q> {
     /// Renews an entry in the background, unless somebody does already.
@@ -29,7 +30,8 @@ impl<S, Q> Call<S, Q> {
         };
         let cache = self.settings.cache.clone();
         let timeout = self.settings.refresh_timeout;
-        let spawned = cache.shared().spawn(async move {
+        let span = trace::refresh(cache.name());
+        let renewal = async move {
             let work = async {
                 let Ok(response) = self.renew(lead).await else {
                     return;
@@ -39,7 +41,8 @@ impl<S, Q> Call<S, Q> {
             if tokio::time::timeout(timeout, work).await.is_err() {
                 tracing::debug!("a refresh in the background took too long");
             }
-        });
+        };
+        let spawned = cache.shared().spawn(renewal.instrument(span));
         if !spawned {
             cache.note(Trouble::BackgroundFull);
         }
@@ -80,7 +83,7 @@ impl<S, Q> Call<S, Q> {
             return Ok(Response::new(ResponseBody::full(Bytes::new())));
         }
         let (work, settling) = self.compute(Some(&lead), Reason::Expired, stale.as_ref());
-        let answer = work.await;
+        let answer = work.instrument(settling.asked.filling.span()).await;
         if answer
             .as_ref()
             .map_or(true, |answer| is_failure(answer.status()))

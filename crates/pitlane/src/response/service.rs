@@ -29,6 +29,7 @@ use super::{
 };
 use crate::cache::{Entry, Scope, within};
 use crate::stats::{Asker, Seen, UNMATCHED, tell};
+use crate::trace;
 
 /// The service that a [`ResponseCacheLayer`](crate::ResponseCacheLayer) makes.
 ///
@@ -68,6 +69,9 @@ where
         #[cfg(feature = "explain")]
         if Self::inquiry(&parts).is_some() {
             return self.answer_asked(parts, body);
+        }
+        if trace::is_wanted() {
+            return self.answer_traced(parts, body);
         }
         self.answer_now(parts, body)
     }

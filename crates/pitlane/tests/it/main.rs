@@ -34,6 +34,7 @@ mod owed;
 mod parts;
 mod patience;
 mod shares;
+mod spans;
 mod stacks;
 mod stale;
 #[cfg(feature = "stats")]
