@@ -15,6 +15,9 @@ use crate::{commit, error::CommitError, savepoint::Savepoint};
 /// How long COMMIT may go unanswered before the invalidation is published all the same.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// Less would be a busy loop while COMMIT goes unanswered.
+const LEAST_GRACE: Duration = Duration::from_millis(100);
+
 /// A transaction that knows which cached answers its changes end, and publishes them after COMMIT.
 ///
 /// It dereferences to the connection, as [`Transaction`] does: pass `&mut *tx` to queries. Dropped, it
@@ -55,9 +58,10 @@ impl<DB: Database> Guarded<DB> {
     }
 
     /// How long COMMIT may go unanswered before the invalidation is published all the same, and how
-    /// much later than a broken connection it is published once more; 5 seconds unless said.
-    pub const fn grace(mut self, grace: Duration) -> Self {
-        self.grace = grace;
+    /// much later than a broken connection it is published once more; 5 seconds unless said, and never
+    /// less than 100 ms.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace.max(LEAST_GRACE);
         self
     }
 
@@ -116,7 +120,6 @@ impl<DB: Database> Guarded<DB> {
     }
 
     /// What COMMIT will end.
-    #[must_use]
     pub const fn touched(&self) -> &Invalidation {
         &self.touched
     }
@@ -182,6 +185,7 @@ impl<DB: Database> fmt::Debug for Guarded<DB> {
         f.debug_struct("Guarded")
             .field("database", &DB::NAME)
             .field("touched", &self.touched)
+            .field("grace", &self.grace)
             .finish_non_exhaustive()
     }
 }

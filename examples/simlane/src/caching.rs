@@ -6,22 +6,24 @@
 
 use std::time::Duration;
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;
 use axum::response::Response;
 use http::request::Parts;
 use pitlane::{AnonymousCacheLayer, ApiCacheLayer, Cache, CacheLayer, Caches, ResponseCacheLayer};
+use pitlane_sessions::PitlaneStore;
 
 use crate::failure::Failure;
 use crate::options::{Options, Switch};
-use crate::{Site, session};
+use crate::session;
+use tower_sessions::{Session, SessionManagerLayer};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Where the site's caches are in Redis. The log of invalidations is beside
-/// the pages. Records and query results have their places, though nothing
-/// puts any there yet.
-const IN_REDIS: &str = r#"
+/// The site's caches, and where they are in Redis: sessions in a database of
+/// their own, which nobody flushes to empty a cache. The log of invalidations
+/// is beside the pages.
+const CACHES: &str = r#"
 namespace = "simlane"
 [redis]
 log_database = 2
@@ -30,6 +32,7 @@ database = 2
 [caches.sessions]
 kind = "store"
 database = 1
+ttl = "14d"
 [caches.query]
 database = 3
 [caches.api]
@@ -40,6 +43,7 @@ database = 4
 #[derive(Debug)]
 pub(crate) struct Caching {
     pub(crate) caches: Caches,
+    sessions: PitlaneStore,
     pages: Cache,
     api: Cache,
     on: bool,
@@ -50,6 +54,7 @@ impl Caching {
     pub(crate) fn new(options: &Options) -> Result<Self, pitlane::Error> {
         let caches = caches(options)?;
         Ok(Self {
+            sessions: PitlaneStore::new(&caches.get("sessions")?)?,
             pages: caches.get("default")?,
             api: caches.get("api")?,
             on: options.cache == Switch::On,
@@ -57,11 +62,24 @@ impl Caching {
         })
     }
 
+    /// Where the results of queries are kept.
+    pub(crate) fn queries(&self) -> Caches {
+        // Where nothing is to be kept, whoever asks gets a registry of their own.
+        let own = || Caches::builder().cache("query").build().ok();
+        let nothing = if self.on { None } else { own() };
+        nothing.unwrap_or_else(|| self.caches.clone())
+    }
+
+    /// Gives requests their session.
+    pub(crate) fn sessions(&self) -> SessionManagerLayer<PitlaneStore> {
+        session::layer(self.sessions.clone())
+    }
+
     /// Ends everything that is kept. Redis may hold pages of a database that
     /// was here before this one, under the same names.
     pub(crate) async fn forget(&self) -> Result<(), pitlane::Error> {
-        for cache in [&self.pages, &self.api] {
-            let _position = self.caches.clear(cache.name()).await?;
+        for name in ["default", "query", "api"] {
+            let _position = self.caches.clear(name).await?;
         }
         Ok(())
     }
@@ -70,6 +88,14 @@ impl Caching {
     /// they all know.
     pub(crate) async fn shutdown(&self, limit: Duration) -> bool {
         self.caches.shutdown(limit).await
+    }
+
+    /// Writes back what Redis lacks of the sessions, for at most this long.
+    /// Whether it has them all.
+    pub(crate) async fn save_sessions(&self, limit: Duration) -> bool {
+        let status = self.sessions.status();
+        let is_saved = status.unsaved == 0 && status.owed_deletions == 0;
+        !status.is_away || is_saved || self.sessions.drain(limit).await
     }
 
     /// Pages that are the same for everybody who is not signed in. Visitors
@@ -119,21 +145,19 @@ impl Caching {
 /// The environment can say more about Redis than the command line does, such
 /// as the password, and the command line wins.
 fn caches(options: &Options) -> Result<Caches, pitlane::Error> {
+    let builder = Caches::builder().config(CACHES, "SimLane's own configuration")?;
     let Some(url) = &options.redis else {
-        return Caches::builder().cache("default").cache("api").build();
+        return builder.build();
     };
-    let mut builder = Caches::builder()
-        .config(IN_REDIS, "SimLane's own configuration")?
-        .environment()?
-        .redis(url.clone());
+    let mut builder = builder.environment()?.redis(url.clone());
     if let Some(budget) = options.redis_budget {
         builder = builder.redis_budget(budget);
     }
     builder.build()
 }
 
-/// Whose session a request carries, by the database and not by the request's
-/// own word.
+/// Whose session a request carries, by the store of sessions and not by the
+/// request's own word.
 ///
 /// The id is all that may be read in front of a cache, because it never
 /// changes while the session lasts. What a page shows must be read behind it:
@@ -144,11 +168,11 @@ struct SignedIn(i64);
 
 /// Finds out who is signed in, for the cache inside of it.
 pub(crate) async fn identify(
-    State(site): State<Site>,
+    session: Session,
     mut request: Request,
     next: Next,
 ) -> Result<Response, Failure> {
-    if let Some(id) = session::user_id(&site.0.db, request.headers()).await? {
+    if let Some(id) = session::user_id(&session).await? {
         request.extensions_mut().insert(SignedIn(id));
     }
     Ok(next.run(request).await)

@@ -1,169 +1,111 @@
 //! The contract between reads and writes: a page carries the tags of what it
-//! shows, a write names the tags of what it changed, and a page is out of
-//! date exactly when the two have a tag in common.
-
-use std::ops::{Deref, DerefMut};
+//! shows, a write names the rows that it changed, and the registry here says
+//! which tags those end. A page is out of date exactly when the two have a
+//! tag in common.
 
 use axum::response::Response;
-use pitlane::{CacheHint, Caches};
-use sqlx::{Sqlite, SqliteConnection, Transaction};
+use pitlane::CacheHint;
+use pitlane::changes::{Change, Changes};
+use pitlane::{Invalidation, Tag};
+use pitlane_sqlx::Guarded;
+use sqlx::Sqlite;
 
 use crate::failure::Failure;
-use crate::tags::{self, Tags};
+use crate::model::{Club, ClubMember, Event, SimProfile, Team, User};
+use crate::tags;
+use crate::write::{Entry, Fields};
 
-/// One row that a write created, updated or deleted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Change {
-    /// The row, with the rows it belongs to.
-    pub row: Row,
-    /// What happened to it.
-    pub kind: Kind,
-    /// The text it can be found by from now on, where that is new: it may
-    /// appear in searches that didn't show it.
-    pub new_text: Option<String>,
-}
-
-/// What happened to a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the variants say it")]
-pub enum Kind {
-    Created,
-    Updated,
-    Deleted,
-}
-
-/// A row of one of the seven models that can change.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "fields are the ids of the row and its parents")]
-pub enum Row {
-    Club {
-        id: i64,
-    },
-    ClubMember {
-        club: i64,
-        user: i64,
-    },
-    Team {
-        id: i64,
-        club: i64,
-    },
-    SimProfile {
-        simulator: String,
-        id: String,
-        user: Option<i64>,
-    },
-    Event {
-        id: i64,
-        series: i64,
-    },
-    EventParticipation {
-        event: i64,
-        simulator: String,
-        driver: String,
-        user: Option<i64>,
-        team: Option<i64>,
-        club: Option<i64>,
-    },
-    User {
-        id: i64,
-    },
-}
-
-impl Change {
-    /// A change of a row that can't be searched for, or is found as before.
-    #[must_use]
-    pub fn new(kind: Kind, row: Row) -> Self {
-        Self {
-            row,
-            kind,
-            new_text: None,
-        }
-    }
-
-    /// The row is found by this text from now on.
-    #[must_use]
-    pub fn found_by(mut self, text: impl Into<String>) -> Self {
-        self.new_text = Some(text.into());
-        self
-    }
-}
-
-/// The tags that a change touches: the row's own always, those of the lists
-/// it is in when it comes or goes.
-#[must_use]
-pub fn tags_of(change: &Change) -> Vec<String> {
-    let mut touched = Tags::default();
-    let listed = change.kind != Kind::Updated;
-    let list = |tag: String| listed.then_some(tag);
-    match &change.row {
-        Row::Club { id } => {
-            touched.add(tags::club(*id));
-            touched.extend(Tags::of(list(tags::CLUBS.into())));
-        }
+/// What a change of a row of each of the seven models ends: what shows the
+/// row always, the lists it is in when it comes or goes, and the searches by
+/// which it is found for the first time.
+pub(crate) fn registry() -> Result<Changes, pitlane::Error> {
+    Changes::builder()
+        .on_change::<Club>(|club| named([tags::club(club.id)]))
+        .in_lists::<Club>(|_| named([tags::CLUBS]))
+        .rule::<Club>(|change| found(change, |club| club.fields.text()))
         // Roles are shown wherever memberships are, so an update touches the
         // lists themselves; only the count stays.
-        Row::ClubMember { club, user } => {
-            touched.add(tags::club_members(*club));
-            touched.add(tags::user_clubs(*user));
-            touched.add(tags::membership(*club, *user));
-            touched.extend(Tags::of(list(tags::club_stats(*club))));
-        }
-        Row::Team { id, club } => {
-            touched.add(tags::team(*id));
-            touched.extend(Tags::of(list(tags::TEAMS.into())));
-            touched.extend(Tags::of(list(tags::club_teams(*club))));
-            touched.extend(Tags::of(list(tags::club_stats(*club))));
-        }
-        Row::SimProfile {
-            simulator,
-            id,
-            user,
-        } => {
-            touched.add(tags::profile(simulator, id));
-            touched.extend(Tags::of(list(tags::PROFILES.into())));
-            touched.extend(Tags::of(
-                user.and_then(|user| list(tags::user_profiles(user))),
-            ));
-        }
-        Row::Event { id, series } => {
-            touched.add(tags::event(*id));
-            touched.extend(Tags::of(list(tags::EVENTS.into())));
-            touched.extend(Tags::of(list(tags::series(*series))));
-        }
-        Row::EventParticipation {
-            event,
-            simulator,
-            driver,
-            user,
-            team,
-            club,
-        } => {
-            touched.add(tags::event_participants(*event));
-            touched.add(tags::profile_results(simulator, driver));
-            touched.extend(Tags::of(user.map(tags::user_participations)));
-            touched.extend(Tags::of(team.map(tags::team_results)));
-            touched.extend(Tags::of(club.map(tags::club_results)));
-        }
-        Row::User { id } => touched.add(tags::user(*id)),
+        .on_change::<ClubMember>(|member| {
+            let (club, user) = (member.club_id, member.user_id);
+            named([
+                tags::club_members(club),
+                tags::user_clubs(user),
+                tags::membership(club, user),
+            ])
+        })
+        .in_lists::<ClubMember>(|member| named([tags::club_stats(member.club_id)]))
+        .on_change::<Team>(|team| named([tags::team(team.id)]))
+        .in_lists::<Team>(|team| {
+            let club = team.club_id;
+            named([
+                tags::TEAMS.to_owned(),
+                tags::club_teams(club),
+                tags::club_stats(club),
+            ])
+        })
+        .rule::<Team>(|change| found(change, |team| team.fields.text()))
+        .on_change::<SimProfile>(|driver| named([tags::profile(&driver.simulator, &driver.id)]))
+        .in_lists::<SimProfile>(|driver| {
+            let of_user = driver.user_id.map(tags::user_profiles);
+            named([tags::PROFILES.to_owned()].into_iter().chain(of_user))
+        })
+        .rule::<SimProfile>(|change| found(change, |driver| driver.fields.text()))
+        .on_change::<Event>(|event| named([tags::event(event.id)]))
+        .in_lists::<Event>(|event| named([tags::EVENTS.into(), tags::series(event.series_id)]))
+        .rule::<Event>(|change| found(change, |event| event.fields.text()))
+        .on_change::<Entry>(|entry| {
+            let shown = [
+                tags::event_participants(entry.event_id),
+                tags::profile_results(&entry.simulator, &entry.driver_id),
+            ];
+            let of_user = entry.user_id.map(tags::user_participations);
+            let of_team = entry.team_id.map(tags::team_results);
+            let of_club = entry.club_id.map(tags::club_results);
+            named(
+                shown
+                    .into_iter()
+                    .chain(of_user)
+                    .chain(of_team)
+                    .chain(of_club),
+            )
+        })
+        .on_change::<User>(|user| named([tags::user(user.id)]))
+        .build()
+}
+
+fn named<T: Into<Tag>>(tags: impl IntoIterator<Item = T>) -> Vec<Tag> {
+    tags.into_iter().map(Into::into).collect()
+}
+
+/// The searches that find a row by its text, where that is new. (Those that
+/// found it by another text show it, and end with it.)
+fn found<T>(change: Change<'_, T>, text: impl Fn(&T) -> Option<String>) -> Vec<Tag> {
+    let (before, after) = (change.before(), change.after());
+    let text = |row: Option<&T>| row.and_then(&text);
+    match text(after) {
+        Some(now) if text(before).as_ref() != Some(&now) => named(tags::searches(&now)),
+        _ => Vec::new(),
     }
-    if let Some(text) = &change.new_text {
-        touched.extend(Tags::of(tags::searches(text)));
-    }
-    touched.into_vec()
 }
 
 /// On a response: the tags of everything it shows, as the cache is told them.
 #[derive(Clone, Debug, Default)]
-pub struct ShownTags(pub Vec<String>);
+pub(crate) struct ShownTags(pub(crate) Vec<String>);
 
 /// On a response: the tags of everything the request changed.
 #[derive(Clone, Debug, Default)]
-pub struct TouchedTags(pub Vec<String>);
+pub(crate) struct TouchedTags(pub(crate) Vec<String>);
+
+impl From<&Invalidation> for TouchedTags {
+    fn from(ended: &Invalidation) -> Self {
+        let names = ended.names().iter().map(|tag| tag.name().to_owned());
+        Self(names.collect())
+    }
+}
 
 /// Adds the tags of what a response shows.
 #[must_use]
-pub fn shown(mut response: Response, tags: Vec<String>) -> Response {
+pub(crate) fn shown(mut response: Response, tags: Vec<String>) -> Response {
     let extensions = response.extensions_mut();
     let shown = extensions.get_or_insert_default::<ShownTags>();
     shown.0.extend(tags);
@@ -172,60 +114,12 @@ pub fn shown(mut response: Response, tags: Vec<String>) -> Response {
     response
 }
 
-/// A transaction that writes, and the caches that will have to know.
-#[derive(Debug)]
-pub(crate) struct Write {
-    transaction: Transaction<'static, Sqlite>,
-    caches: Caches,
-}
-
-impl Write {
-    pub(crate) fn new(transaction: Transaction<'static, Sqlite>, caches: &Caches) -> Self {
-        Self {
-            transaction,
-            caches: caches.clone(),
-        }
-    }
-}
-
-impl Deref for Write {
-    type Target = SqliteConnection;
-
-    fn deref(&self) -> &SqliteConnection {
-        &self.transaction
-    }
-}
-
-impl DerefMut for Write {
-    fn deref_mut(&mut self) -> &mut SqliteConnection {
-        &mut self.transaction
-    }
-}
-
 /// Commits a write and ends every kept answer that shows what it changed;
 /// nothing else in the site commits.
-///
-/// The invalidation is owed before the commit begins. A commit that fails may
-/// have happened all the same, so what is owed is then published by `Drop`;
-/// an error before this point rolls back, and owes nothing.
-///
-/// A task of its own does both: a visitor who leaves drops the handler's
-/// future, but the database finishes a commit that it has been sent. Were the
-/// invalidation published at that moment, a page read just before the commit
-/// could still be stored after it.
-pub(crate) async fn commit(write: Write, changes: &[Change]) -> Result<TouchedTags, Failure> {
-    let touched = Tags::of(changes.iter().flat_map(tags_of)).into_vec();
-    let owed = write.caches.owe(touched.iter().map(String::as_str));
-    let committed = tokio::spawn(async move {
-        write.transaction.commit().await?;
-        owed.publish().await.map_err(internal)
-    });
-    let _position = committed.await.map_err(internal)??;
-    Ok(TouchedTags(touched))
-}
-
-fn internal(error: impl Into<crate::BoxError>) -> Failure {
-    Failure::Internal(error.into())
+pub(crate) async fn commit(write: Guarded<Sqlite>) -> Result<TouchedTags, Failure> {
+    let touched = TouchedTags::from(write.touched());
+    let _position = write.commit().await?;
+    Ok(touched)
 }
 
 /// Adds the tags of what a request changed to its response.

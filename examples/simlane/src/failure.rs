@@ -6,6 +6,8 @@
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
+use pitlane::data::DataError;
+use pitlane_sqlx::CommitError;
 use serde_json::json;
 
 use crate::changes;
@@ -31,6 +33,9 @@ pub(crate) enum Failure {
     /// The route exists, the method doesn't.
     #[error("this address does not answer that method")]
     Method,
+    /// Nobody can tell now who is asking.
+    #[error("sessions are out of reach for a moment: try again")]
+    Unavailable,
     /// Our own fault. The cause goes to the log, never to the visitor.
     #[error("something broke on our side")]
     Internal(#[source] crate::BoxError),
@@ -64,6 +69,7 @@ impl Failure {
             Self::SignIn => StatusCode::UNAUTHORIZED,
             Self::Forbidden { .. } => StatusCode::FORBIDDEN,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -76,6 +82,7 @@ impl Failure {
             Self::SignIn => "sign_in",
             Self::Forbidden { .. } => "forbidden",
             Self::Method => "method_not_allowed",
+            Self::Unavailable => "unavailable",
             Self::Internal(_) => "internal",
         }
     }
@@ -84,7 +91,7 @@ impl Failure {
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         if let Self::Internal(cause) = &self {
-            eprintln!("simlane: {cause}");
+            eprintln!("simlane: {}", told(&**cause));
         }
         let failed = Failed {
             kind: self.kind(),
@@ -114,9 +121,52 @@ impl From<sqlx::Error> for Failure {
     }
 }
 
+/// A commit that was refused, or whose answer was lost.
+impl From<CommitError> for Failure {
+    fn from(error: CommitError) -> Self {
+        let cause = error
+            .database_error()
+            .and_then(sqlx::Error::as_database_error);
+        match cause {
+            Some(cause) if cause.is_unique_violation() => Self::Conflict("this exists already"),
+            _ => Self::Internal(error.into()),
+        }
+    }
+}
+
+/// What isn't there is told to each of those who waited for it.
+impl From<DataError<Self>> for Failure {
+    fn from(error: DataError<Self>) -> Self {
+        match error.computation_error().map(|failure| &**failure) {
+            Some(Self::NotFound { tags }) => Self::NotFound { tags: tags.clone() },
+            _ => Self::Internal(error.into()),
+        }
+    }
+}
+
+impl From<pitlane::Error> for Failure {
+    fn from(error: pitlane::Error) -> Self {
+        Self::Internal(error.into())
+    }
+}
+
+impl From<tower_sessions::session::Error> for Failure {
+    fn from(error: tower_sessions::session::Error) -> Self {
+        tracing::debug!(%error, "no session");
+        Self::Unavailable
+    }
+}
+
 impl From<minijinja::Error> for Failure {
     fn from(error: minijinja::Error) -> Self {
         // The alternate form names the line of the template.
         Self::Internal(format!("{error:#}").into())
     }
+}
+
+/// An error with all that it came from.
+fn told(error: &dyn std::error::Error) -> String {
+    let sources = std::iter::successors(Some(error), |error| error.source());
+    let sources: Vec<String> = sources.map(ToString::to_string).collect();
+    sources.join(": ")
 }

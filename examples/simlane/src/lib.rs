@@ -7,7 +7,7 @@
 
 mod api;
 mod caching;
-pub mod changes;
+mod changes;
 mod db;
 mod failure;
 mod model;
@@ -28,6 +28,8 @@ use std::time::Duration;
 use axum::Router;
 use caching::Caching;
 use minijinja::Environment;
+use pitlane::Caches;
+use pitlane::changes::Changes;
 use sqlx::SqlitePool;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -49,9 +51,17 @@ struct Site(Arc<Shared>);
 struct Shared {
     db: SqlitePool,
     caching: Caching,
+    changes: Changes,
     templates: Environment<'static>,
     handler_delay: Duration,
     expose_tags: bool,
+}
+
+impl Site {
+    /// Where the results of queries are kept.
+    fn queries(&self) -> Caches {
+        self.0.caching.queries()
+    }
 }
 
 /// The site with its database open, ready to serve.
@@ -80,6 +90,7 @@ pub async fn open(options: Options) -> Result<Opened, BoxError> {
     let site = Site(Arc::new(Shared {
         db: database.pool.clone(),
         caching,
+        changes: changes::registry()?,
         templates: templates::load()?,
         handler_delay: options.handler_delay,
         expose_tags: options.expose_tags,
@@ -122,8 +133,14 @@ impl Opened {
             () = overdue => {}
             () = monitoring::upkeep() => {}
         }
-        if !self.site.0.caching.shutdown(FAREWELL).await {
+        let caching = &self.site.0.caching;
+        let (told, saved) =
+            tokio::join!(caching.shutdown(FAREWELL), caching.save_sessions(FAREWELL));
+        if !told {
             eprintln!("simlane: Redis was not told of the last writes");
+        }
+        if !saved {
+            eprintln!("simlane: Redis does not have the last sessions");
         }
         self.database.pool.close().await;
         Ok(())

@@ -14,7 +14,7 @@ pub(crate) const EVENT_STATES: [&str; 2] = ["scheduled", "finished"];
 pub(crate) const ENTRY_STATES: [&str; 3] = ["entered", "finished", "retired"];
 
 /// A row: its id and the fields that can be set.
-#[derive(Clone, Debug, Serialize, FromRow)]
+#[derive(Clone, Debug, Serialize, Deserialize, FromRow)]
 pub(crate) struct Club {
     pub(crate) id: i64,
     #[serde(flatten)]
@@ -35,7 +35,7 @@ pub(crate) struct ClubFields {
 }
 
 /// A membership with the names of both sides.
-#[derive(Clone, Debug, Serialize, FromRow)]
+#[derive(Clone, Debug, Serialize, Deserialize, FromRow)]
 pub(crate) struct ClubMember {
     pub(crate) id: i64,
     pub(crate) club_id: i64,
@@ -54,7 +54,7 @@ pub(crate) struct MemberFields {
     pub(crate) role: String,
 }
 
-#[derive(Clone, Debug, Serialize, FromRow)]
+#[derive(Clone, Debug, Serialize, Deserialize, FromRow)]
 pub(crate) struct Team {
     pub(crate) id: i64,
     pub(crate) club_id: i64,
@@ -75,8 +75,9 @@ pub(crate) struct TeamFields {
 }
 
 /// A driver: somebody's profile in one simulator.
-#[derive(Clone, Debug, Serialize, FromRow)]
+#[derive(Clone, Debug, Serialize, Deserialize, FromRow)]
 pub(crate) struct SimProfile {
+    /// Where it is in the table; no business of anybody outside.
     #[serde(skip)]
     pub(crate) row: i64,
     pub(crate) simulator: String,
@@ -106,7 +107,7 @@ pub(crate) struct ProfileFields {
 }
 
 /// A championship. Nothing on the site changes it.
-#[derive(Clone, Debug, Serialize, FromRow)]
+#[derive(Clone, Debug, Serialize, Deserialize, FromRow)]
 pub(crate) struct Series {
     pub(crate) id: i64,
     pub(crate) name: String,
@@ -115,7 +116,7 @@ pub(crate) struct Series {
     pub(crate) summary: String,
 }
 
-#[derive(Clone, Debug, Serialize, FromRow)]
+#[derive(Clone, Debug, Serialize, Deserialize, FromRow)]
 pub(crate) struct Event {
     pub(crate) id: i64,
     pub(crate) series_id: i64,
@@ -139,7 +140,7 @@ pub(crate) struct EventFields {
 }
 
 /// A driver's entry in an event, with the names that a results table shows.
-#[derive(Clone, Debug, Serialize, FromRow)]
+#[derive(Clone, Debug, Serialize, Deserialize, FromRow)]
 pub(crate) struct EventParticipation {
     pub(crate) id: i64,
     pub(crate) event_id: i64,
@@ -170,7 +171,7 @@ pub(crate) struct ParticipationFields {
     pub(crate) best_lap_ms: Option<i64>,
 }
 
-#[derive(Clone, Debug, Serialize, FromRow)]
+#[derive(Clone, Debug, Serialize, Deserialize, FromRow)]
 pub(crate) struct User {
     pub(crate) id: i64,
     pub(crate) username: String,

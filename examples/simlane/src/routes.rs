@@ -10,8 +10,9 @@
 //! | personal api | 3 minutes | the signed-in user |
 //! | forms | never | |
 //!
-//! A cache layer goes outside of what it is to save: the delay and the
-//! rendering. Only the look-up of who is signed in is in front of one.
+//! A cache layer goes outside of what it is to save: the delay, the rendering
+//! and the session, which a hit doesn't look at. Only where answers differ by
+//! the signed-in user, the session and the look-up of whose it is are in front.
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -29,26 +30,41 @@ use crate::{Site, api, monitoring, pages};
 pub(crate) fn routes(site: Site) -> Router {
     let framed = from_fn_with_state(site.clone(), pages::frame);
     let exposed = from_fn_with_state(site.clone(), expose_tags);
-    let identified = from_fn_with_state(site.clone(), identify);
+    let identified = from_fn(identify);
     let caching = &site.0.caching;
+    let sessions = caching.sessions();
     let all = Router::new()
-        .merge(paged(public(), &site).route_layer(caching.public()))
-        .merge(paged(search(), &site).route_layer(caching.search()))
+        .merge(
+            paged(public(), &site)
+                .route_layer(sessions.clone())
+                .route_layer(caching.public()),
+        )
+        .merge(
+            paged(search(), &site)
+                .route_layer(sessions.clone())
+                .route_layer(caching.search()),
+        )
         .merge(
             paged(personal(), &site)
                 .route_layer(caching.personal())
-                .route_layer(identified.clone()),
+                .route_layer(identified.clone())
+                .route_layer(sessions.clone()),
         )
-        .merge(paged(forms(), &site).route_layer(from_fn(no_store)))
+        .merge(
+            paged(forms(), &site)
+                .route_layer(sessions.clone())
+                .route_layer(from_fn(no_store)),
+        )
         .merge(delayed(api(), &site).route_layer(caching.api()))
         .merge(
             delayed(personal_api(), &site)
                 .route_layer(caching.personal_api())
-                .route_layer(identified),
+                .route_layer(identified)
+                .route_layer(sessions.clone()),
         )
         .nest("/api", Router::new().fallback(nothing_here))
         .merge(unkept())
-        .fallback(nothing_here.layer(framed).layer(exposed))
+        .fallback(nothing_here.layer(framed).layer(exposed).layer(sessions))
         .layer(from_fn(same_site))
         .layer(monitoring::layer(&caching.caches));
     all.with_state(site)

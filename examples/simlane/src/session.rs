@@ -1,49 +1,51 @@
-//! Who is signed in: a random id in a cookie, its hash in the database.
+//! Who is signed in: the number of a user in a session, which a random id in a
+//! cookie opens.
 //!
-//! The database never holds an id that would open a session, so a copy of it
-//! signs nobody in.
+//! Sessions live in a store of their own (`caching::Caching`): in Redis, where
+//! there is one, beside what is cached and not among it. No store holds an id
+//! that would open a session, so a copy of it signs nobody in.
 
 use argon2::Argon2;
 use argon2::password_hash::PasswordVerifier;
 use argon2::password_hash::phc::PasswordHash;
-use http::{HeaderMap, HeaderValue, header};
+use pitlane_sessions::PitlaneStore;
 use sqlx::SqlitePool;
+use tower_sessions::cookie::SameSite;
+use tower_sessions::cookie::time::Duration;
+use tower_sessions::{Expiry, Session, SessionManagerLayer};
 
+use crate::Site;
 use crate::failure::Failure;
 use crate::model::User;
+use crate::read;
 
 const COOKIE: &str = "simlane_session";
-/// Fourteen days, in seconds; the database's clock decides.
-const LIFETIME: i64 = 14 * 24 * 60 * 60;
+const LIFETIME: Duration = Duration::days(14);
+/// What a session holds: whose it is.
+const USER: &str = "user";
 
-/// The user whose session the request carries. Without the cookie the database
-/// isn't asked.
-pub(crate) async fn user(db: &SqlitePool, headers: &HeaderMap) -> Result<Option<User>, Failure> {
-    let Some(id) = id(headers) else {
-        return Ok(None);
-    };
-    let user = sqlx::query_as(
-        "SELECT u.* FROM sessions s JOIN users u ON u.id = s.user_id \
-         WHERE s.id_hash = ? AND s.expires_at > unixepoch()",
-    )
-    .bind(hash(id))
-    .fetch_optional(db)
-    .await?;
-    Ok(user)
+/// Gives requests their session, which is looked up when it is asked for.
+pub(crate) fn layer(store: PitlaneStore) -> SessionManagerLayer<PitlaneStore> {
+    SessionManagerLayer::new(store)
+        .with_name(COOKIE)
+        .with_same_site(SameSite::Lax)
+        // The site speaks plain HTTP on loopback; behind TLS this is `true`.
+        .with_secure(false)
+        .with_expiry(Expiry::OnInactivity(LIFETIME))
+}
+
+/// The user whose session the request carries. Without the cookie nobody is
+/// asked.
+pub(crate) async fn user(site: &Site, session: &Session) -> Result<Option<User>, Failure> {
+    match user_id(session).await? {
+        Some(id) => Ok(read::user(site, id).await?.data),
+        None => Ok(None),
+    }
 }
 
 /// Whose session the request carries, without anything that can change.
-pub(crate) async fn user_id(db: &SqlitePool, headers: &HeaderMap) -> Result<Option<i64>, Failure> {
-    let Some(id) = id(headers) else {
-        return Ok(None);
-    };
-    let user = sqlx::query_scalar(
-        "SELECT user_id FROM sessions WHERE id_hash = ? AND expires_at > unixepoch()",
-    )
-    .bind(hash(id))
-    .fetch_optional(db)
-    .await?;
-    Ok(user)
+pub(crate) async fn user_id(session: &Session) -> Result<Option<i64>, Failure> {
+    Ok(session.get(USER).await?)
 }
 
 /// The user with this name and password.
@@ -77,61 +79,20 @@ pub(crate) async fn sign_in(
     Ok((exists && right).then_some(id))
 }
 
-/// Begins a session in place of the one that the request may carry; the
-/// result is the `Set-Cookie` header.
-pub(crate) async fn begin(
-    db: &SqlitePool,
-    headers: &HeaderMap,
-    user: i64,
-) -> Result<HeaderValue, Failure> {
-    end(db, headers).await?;
-    let mut id = [0; 16];
-    getrandom::fill(&mut id).map_err(|error| Failure::Internal(error.into()))?;
-    let id = format!("{:032x}", u128::from_be_bytes(id));
-    sqlx::query("DELETE FROM sessions WHERE expires_at <= unixepoch()")
-        .execute(db)
-        .await?;
-    sqlx::query(
-        "INSERT INTO sessions (id_hash, user_id, expires_at) VALUES (?, ?, unixepoch() + ?)",
-    )
-    .bind(hash(&id))
-    .bind(user)
-    .bind(LIFETIME)
-    .execute(db)
-    .await?;
-    cookie(&id, LIFETIME)
-}
-
-/// Ends the session of the request, if there is one; the result is the
-/// `Set-Cookie` header that makes the browser forget it.
-pub(crate) async fn end(db: &SqlitePool, headers: &HeaderMap) -> Result<HeaderValue, Failure> {
-    if let Some(id) = id(headers) {
-        sqlx::query("DELETE FROM sessions WHERE id_hash = ?")
-            .bind(hash(id))
-            .execute(db)
-            .await?;
+/// Begins a session in place of the one that the request may carry, under an
+/// id that nobody knew before.
+pub(crate) async fn begin(session: &Session, user: i64) -> Result<(), Failure> {
+    if session.id().is_some() {
+        session.clear().await;
+        session.cycle_id().await?;
     }
-    cookie("", 0)
+    Ok(session.insert(USER, user).await?)
 }
 
-fn cookie(id: &str, seconds: i64) -> Result<HeaderValue, Failure> {
-    let cookie = format!("{COOKIE}={id}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}");
-    HeaderValue::try_from(cookie).map_err(|error| Failure::Internal(error.into()))
-}
-
-fn id(headers: &HeaderMap) -> Option<&str> {
-    let cookies = headers
-        .get_all(header::COOKIE)
-        .into_iter()
-        .filter_map(|line| line.to_str().ok());
-    cookies
-        .flat_map(|line| line.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .find_map(|(name, value)| (name == COOKIE && !value.is_empty()).then_some(value))
-}
-
-fn hash(id: &str) -> String {
-    blake3::hash(id.as_bytes()).to_hex().to_string()
+/// Ends the session of the request, if there is one, and makes the browser
+/// forget it.
+pub(crate) async fn end(session: &Session) -> Result<(), Failure> {
+    Ok(session.flush().await?)
 }
 
 fn verify(password: &str, hash: &str) -> bool {

@@ -7,6 +7,8 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 /// The letters of a query that its tag is made of.
 ///
 /// A longer query shares the tag of its first letters: it is invalidated a
@@ -14,7 +16,7 @@ use std::collections::BTreeSet;
 const SEARCH_LETTERS: usize = 3;
 
 /// A set of tags that is filled while rows are read or written.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Tags(BTreeSet<String>);
 
 impl Tags {
@@ -28,6 +30,10 @@ impl Tags {
 
     pub(crate) fn extend(&mut self, other: Self) {
         self.0.extend(other.0);
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
     }
 
     pub(crate) fn into_vec(self) -> Vec<String> {

@@ -119,6 +119,16 @@ async fn a_commit_that_is_refused_ends_what_it_might_have_changed_and_once_more_
 }
 
 #[tokio::test]
+async fn no_grace_is_short_enough_for_a_busy_loop() {
+    let db = Database::new().await;
+    for (said, is) in [(0, "100ms"), (99, "100ms"), (101, "101ms"), (5000, "5s")] {
+        let tx = db.begin().await.grace(Duration::from_millis(said));
+        let shown = format!("{tx:?}");
+        assert!(shown.contains(&format!("grace: {is},")), "{shown}");
+    }
+}
+
+#[tokio::test]
 async fn a_panic_of_a_rule_ends_nothing() {
     let db = Database::new().await;
     db.site.warm().await;

@@ -108,7 +108,7 @@ impl Database {
     /// The row as it is now, once nobody writes any more.
     pub(crate) async fn truth(&self) -> String {
         let transaction = self.pool.begin_with("BEGIN IMMEDIATE").await;
-        name(&mut *transaction.unwrap()).await
+        name(&mut transaction.unwrap()).await
     }
 }
 

@@ -3,8 +3,7 @@
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::response::Response;
-use http::HeaderMap;
-use sqlx::{Sqlite, Transaction};
+use tower_sessions::Session;
 
 use super::{Address, seen};
 use crate::failure::Failure;
@@ -13,46 +12,39 @@ use crate::{Site, read, session};
 
 type Answer = Result<Response, Failure>;
 
-/// A transaction, so that all queries of an answer see the same moment.
-async fn db(site: &Site) -> Result<Transaction<'static, Sqlite>, Failure> {
-    Ok(site.0.db.begin().await?)
-}
-
 pub(crate) async fn clubs(State(site): State<Site>) -> Answer {
-    Ok(seen(read::club_list(&mut *db(&site).await?).await?))
+    Ok(seen(read::club_list(&site).await?))
 }
 
 pub(crate) async fn club(State(site): State<Site>, Address(id): Address<i64>) -> Answer {
-    Ok(seen(read::club(&mut *db(&site).await?, id).await?))
+    Ok(seen(read::club(&site, id).await?))
 }
 
 pub(crate) async fn members(State(site): State<Site>, Address(id): Address<i64>) -> Answer {
-    Ok(seen(read::members(&mut *db(&site).await?, id).await?))
+    Ok(seen(read::members(&site, id).await?))
 }
 
 pub(crate) async fn team(State(site): State<Site>, Address(id): Address<i64>) -> Answer {
-    Ok(seen(read::team(&mut *db(&site).await?, id).await?))
+    Ok(seen(read::team(&site, id).await?))
 }
 
 pub(crate) async fn driver(
     State(site): State<Site>,
     Address((simulator, id)): Address<(String, String)>,
 ) -> Answer {
-    Ok(seen(
-        read::driver(&mut *db(&site).await?, &simulator, &id).await?,
-    ))
+    Ok(seen(read::driver(&site, &simulator, &id).await?))
 }
 
 pub(crate) async fn events(State(site): State<Site>) -> Answer {
-    Ok(seen(read::event_list(&mut *db(&site).await?).await?))
+    Ok(seen(read::event_list(&site).await?))
 }
 
 pub(crate) async fn event(State(site): State<Site>, Address(id): Address<i64>) -> Answer {
-    Ok(seen(read::event(&mut *db(&site).await?, id).await?))
+    Ok(seen(read::event(&site, id).await?))
 }
 
 pub(crate) async fn series(State(site): State<Site>, Address(id): Address<i64>) -> Answer {
-    Ok(seen(read::series(&mut *db(&site).await?, id).await?))
+    Ok(seen(read::series(&site, id).await?))
 }
 
 pub(crate) async fn search(
@@ -60,13 +52,12 @@ pub(crate) async fn search(
     query: Result<Query<Search>, QueryRejection>,
 ) -> Answer {
     let Query(search) = query.map_err(|error| Failure::invalid("q", error.body_text()))?;
-    Ok(seen(read::search(&mut *db(&site).await?, &search.q).await?))
+    Ok(seen(read::search(&site, &search.q).await?))
 }
 
 /// The only read here that asks who is looking.
-pub(crate) async fn me(State(site): State<Site>, headers: HeaderMap) -> Answer {
-    let user = session::user(&site.0.db, &headers)
-        .await?
-        .ok_or(Failure::SignIn)?;
-    Ok(seen(read::me(&mut *db(&site).await?, user).await?))
+pub(crate) async fn me(State(site): State<Site>, session: Session) -> Answer {
+    let user = session::user(&site, &session).await?;
+    let user = user.ok_or(Failure::SignIn)?;
+    Ok(seen(read::me(&site, user).await?))
 }

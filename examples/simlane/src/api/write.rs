@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use http::HeaderMap;
+use tower_sessions::Session;
 
 use super::{Address, Body, created, deleted, updated};
 use crate::failure::Failure;
@@ -146,10 +146,10 @@ pub(crate) async fn delete_participation(
 /// The one write that needs to know who asks.
 pub(crate) async fn patch_me(
     State(site): State<Site>,
-    headers: HeaderMap,
+    session: Session,
     Body(draft): Body,
 ) -> Answer {
-    let user = session::user(&site.0.db, &headers).await?;
+    let user = session::user_id(&session).await?;
     let user = user.ok_or(Failure::SignIn)?;
-    Ok(updated(write::patch_user(&site, user.id, draft).await?))
+    Ok(updated(write::patch_user(&site, user, draft).await?))
 }

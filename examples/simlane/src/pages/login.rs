@@ -2,9 +2,10 @@
 
 use axum::Form;
 use axum::response::{IntoResponse, Redirect, Response};
-use http::{HeaderMap, StatusCode, header};
+use http::StatusCode;
 use minijinja::context;
 use serde::Deserialize;
+use tower_sessions::Session;
 
 use super::Page;
 use crate::failure::Failure;
@@ -26,7 +27,7 @@ pub(crate) async fn login_form(page: Page) -> Result<Response, Failure> {
 
 pub(crate) async fn login(
     page: Page,
-    headers: HeaderMap,
+    session: Session,
     Form(Credentials { username, password }): Form<Credentials>,
 ) -> Result<Response, Failure> {
     let db = &page.site.0.db;
@@ -34,11 +35,11 @@ pub(crate) async fn login(
         let html = page.html("login.html", context! { username, wrong => true })?;
         return Ok((StatusCode::UNPROCESSABLE_ENTITY, html).into_response());
     };
-    let cookie = session::begin(db, &headers, user).await?;
-    Ok(([(header::SET_COOKIE, cookie)], Redirect::to("/me")).into_response())
+    session::begin(&session, user).await?;
+    Ok(Redirect::to("/me").into_response())
 }
 
-pub(crate) async fn logout(page: Page, headers: HeaderMap) -> Result<Response, Failure> {
-    let cookie = session::end(&page.site.0.db, &headers).await?;
-    Ok(([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response())
+pub(crate) async fn logout(session: Session) -> Result<Response, Failure> {
+    session::end(&session).await?;
+    Ok(Redirect::to("/").into_response())
 }

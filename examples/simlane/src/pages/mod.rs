@@ -15,8 +15,7 @@ use http::{HeaderValue, StatusCode, header};
 use minijinja::value::Serde;
 use minijinja::{Value, context};
 use serde::Serialize;
-use sqlx::SqliteConnection;
-use sqlx::{Sqlite, Transaction};
+use tower_sessions::Session;
 
 pub(crate) use login::{login, login_form, logout};
 pub(crate) use personal::{manage, me, save_members, save_settings, settings};
@@ -41,8 +40,11 @@ pub(crate) async fn frame(
     mut request: Request,
     next: Next,
 ) -> Result<Response, Failure> {
-    let viewer = session::user(&site.0.db, request.headers()).await?;
-    let page = Page { site, viewer };
+    let viewer = match request.extensions().get::<Session>() {
+        Some(session) => session::user(&site, session).await,
+        None => Ok(None),
+    };
+    let page = Page::seen_by(site, viewer)?;
     request.extensions_mut().insert(page.clone());
     let response = next.run(request).await;
     let mut response = match response.extensions().get::<Failed>().cloned() {
@@ -71,16 +73,31 @@ pub(crate) async fn frame(
 pub(crate) struct Page {
     site: Site,
     viewer: Option<User>,
+    /// There is a session, and nobody can tell now whose.
+    is_unknown: bool,
 }
 
 impl Page {
-    /// A transaction, so that all of a page's queries see the same moment.
-    async fn db(&self) -> Result<Transaction<'static, Sqlite>, Failure> {
-        Ok(self.site.0.db.begin().await?)
+    /// Where sessions are out of reach, pages for everybody are shown as to
+    /// anybody, and the browser keeps its cookie.
+    fn seen_by(site: Site, viewer: Result<Option<User>, Failure>) -> Result<Self, Failure> {
+        let (viewer, is_unknown) = match viewer {
+            Err(Failure::Unavailable) => (None, true),
+            viewer => (viewer?, false),
+        };
+        Ok(Self {
+            site,
+            viewer,
+            is_unknown,
+        })
     }
 
     fn viewer(&self) -> Result<&User, Failure> {
-        self.viewer.as_ref().ok_or(Failure::SignIn)
+        match &self.viewer {
+            Some(viewer) => Ok(viewer),
+            None if self.is_unknown => Err(Failure::Unavailable),
+            None => Err(Failure::SignIn),
+        }
     }
 
     /// Shows what was read.
@@ -144,5 +161,3 @@ fn complaint(failure: Failure) -> Result<String, Failure> {
 fn value(data: impl Serialize) -> Value {
     Value::from(Serde(data))
 }
-
-type Db<'a> = &'a mut SqliteConnection;

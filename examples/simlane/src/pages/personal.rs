@@ -8,11 +8,10 @@ use http::StatusCode;
 use minijinja::{Value, context};
 use serde_json::json;
 
-use super::{Db, Page, complaint, value};
+use super::{Page, complaint, value};
 use crate::api::Address;
 use crate::changes::{TouchedTags, shown, touched};
 use crate::failure::Failure;
-use crate::model::User;
 use crate::write::Draft;
 use crate::{read, write};
 
@@ -20,7 +19,7 @@ type Fields = Form<HashMap<String, String>>;
 
 pub(crate) async fn me(page: Page) -> Result<Response, Failure> {
     let viewer = page.viewer()?.clone();
-    page.render("me.html", read::me(&mut *page.db().await?, viewer).await?)
+    page.render("me.html", read::me(&page.site, viewer).await?)
 }
 
 pub(crate) async fn settings(page: Page) -> Result<Response, Failure> {
@@ -54,9 +53,8 @@ fn show_settings(page: &Page, form: Value, wrong: Option<String>) -> Result<Resp
 }
 
 pub(crate) async fn manage(page: Page, Address(club): Address<i64>) -> Result<Response, Failure> {
-    let mut db = page.db().await?;
-    must_manage(&mut db, club, page.viewer()?).await?;
-    show_members(&page, &mut db, club, None).await
+    must_manage(&page, club).await?;
+    show_members(&page, club, None).await
 }
 
 /// Adds, changes or removes a member, as the form's `action` says.
@@ -65,7 +63,7 @@ pub(crate) async fn save_members(
     Address(club): Address<i64>,
     Form(form): Fields,
 ) -> Result<Response, Failure> {
-    must_manage(&mut *page.db().await?, club, page.viewer()?).await?;
+    must_manage(&page, club).await?;
     match change_members(&page, club, &form).await {
         Ok(tags) => {
             let back = Redirect::to(&format!("/clubs/{club}/manage"));
@@ -73,7 +71,7 @@ pub(crate) async fn save_members(
         }
         Err(failure) => {
             let wrong = complaint(failure)?;
-            show_members(&page, &mut *page.db().await?, club, Some(wrong)).await
+            show_members(&page, club, Some(wrong)).await
         }
     }
 }
@@ -104,18 +102,13 @@ async fn change_members(
     }
 }
 
-async fn show_members(
-    page: &Page,
-    db: Db<'_>,
-    club: i64,
-    wrong: Option<String>,
-) -> Result<Response, Failure> {
+async fn show_members(page: &Page, club: i64, wrong: Option<String>) -> Result<Response, Failure> {
     let status = if wrong.is_some() {
         StatusCode::UNPROCESSABLE_ENTITY
     } else {
         StatusCode::OK
     };
-    let seen = read::members(db, club).await?;
+    let seen = read::members(&page.site, club).await?;
     let data = context! { wrong, ..value(&seen.data) };
     let response = (status, page.html("manage.html", data)?).into_response();
     Ok(shown(response, seen.tags.into_vec()))
@@ -123,8 +116,9 @@ async fn show_members(
 
 /// Only owners and managers manage. A refusal shows the club's name and the
 /// viewer's role, so it depends on both rows.
-async fn must_manage(db: Db<'_>, club: i64, viewer: &User) -> Result<(), Failure> {
-    let seen = read::membership(db, club, viewer.id).await?;
+async fn must_manage(page: &Page, club: i64) -> Result<(), Failure> {
+    let viewer = page.viewer()?.id;
+    let seen = read::membership(&page.site, club, viewer).await?;
     let (club, role) = seen.data;
     let role = match role.as_deref() {
         Some("owner" | "manager") => return Ok(()),

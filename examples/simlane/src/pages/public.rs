@@ -11,19 +11,19 @@ use crate::failure::Failure;
 use crate::read;
 
 pub(crate) async fn home(page: Page) -> Result<Response, Failure> {
-    page.render("home.html", read::home(&mut *page.db().await?).await?)
+    page.render("home.html", read::home(&page.site).await?)
 }
 
 pub(crate) async fn clubs(page: Page) -> Result<Response, Failure> {
-    page.render("clubs.html", read::club_list(&mut *page.db().await?).await?)
+    page.render("clubs.html", read::club_list(&page.site).await?)
 }
 
 pub(crate) async fn club(page: Page, Address(id): Address<i64>) -> Result<Response, Failure> {
-    page.render("club.html", read::club(&mut *page.db().await?, id).await?)
+    page.render("club.html", read::club(&page.site, id).await?)
 }
 
 pub(crate) async fn team(page: Page, Address(id): Address<i64>) -> Result<Response, Failure> {
-    page.render("team.html", read::team(&mut *page.db().await?, id).await?)
+    page.render("team.html", read::team(&page.site, id).await?)
 }
 
 pub(crate) async fn driver(
@@ -32,26 +32,20 @@ pub(crate) async fn driver(
 ) -> Result<Response, Failure> {
     page.render(
         "driver.html",
-        read::driver(&mut *page.db().await?, &simulator, &id).await?,
+        read::driver(&page.site, &simulator, &id).await?,
     )
 }
 
 pub(crate) async fn events(page: Page) -> Result<Response, Failure> {
-    page.render(
-        "events.html",
-        read::event_list(&mut *page.db().await?).await?,
-    )
+    page.render("events.html", read::event_list(&page.site).await?)
 }
 
 pub(crate) async fn event(page: Page, Address(id): Address<i64>) -> Result<Response, Failure> {
-    page.render("event.html", read::event(&mut *page.db().await?, id).await?)
+    page.render("event.html", read::event(&page.site, id).await?)
 }
 
 pub(crate) async fn series(page: Page, Address(id): Address<i64>) -> Result<Response, Failure> {
-    page.render(
-        "series.html",
-        read::series(&mut *page.db().await?, id).await?,
-    )
+    page.render("series.html", read::series(&page.site, id).await?)
 }
 
 /// What is searched for.
@@ -66,10 +60,7 @@ pub(crate) async fn search(
     query: Result<Query<Search>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Response, Failure> {
     let Query(search) = query.map_err(|error| Failure::invalid("q", error.body_text()))?;
-    page.render(
-        "search.html",
-        read::search(&mut *page.db().await?, &search.q).await?,
-    )
+    page.render("search.html", read::search(&page.site, &search.q).await?)
 }
 
 pub(crate) async fn about(page: Page) -> Result<Response, Failure> {

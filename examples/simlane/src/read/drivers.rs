@@ -1,9 +1,11 @@
 //! Drivers: a profile in a simulator and its results.
 
+use pitlane::cached;
+use pitlane::data::{DataError, Json};
 use serde::Serialize;
-use sqlx::SqliteConnection;
 
-use super::{Seen, results};
+use super::{Seen, people, results};
+use crate::Site;
 use crate::failure::Failure;
 use crate::model::{EventParticipation, SimProfile};
 use crate::tags::{self, Tags};
@@ -17,10 +19,40 @@ pub(crate) struct DriverPage {
 }
 
 pub(crate) async fn driver(
-    db: &mut SqliteConnection,
+    site: &Site,
     simulator: &str,
     id: &str,
 ) -> Result<Seen<DriverPage>, Failure> {
+    let mut shown = Tags::default();
+    let (driver, results) = profile(site, simulator, id).await?.noted(&mut shown);
+    let person = match driver.user_id {
+        Some(user) => people::user(site, user).await?.noted(&mut shown),
+        None => None,
+    };
+    Ok(Seen::new(
+        DriverPage {
+            driver,
+            person: person.map(|user| user.fields.name),
+            results,
+        },
+        shown,
+    ))
+}
+
+#[cached(
+    caches = &site.queries(),
+    cache = "query",
+    ttl = "10m",
+    key = "profile:{simulator}:{id}",
+    codec = Json,
+    skip(site)
+)]
+async fn profile(
+    site: &Site,
+    simulator: &str,
+    id: &str,
+) -> Result<Seen<(SimProfile, Vec<EventParticipation>)>, DataError<Failure>> {
+    let mut db = site.read().await?;
     let driver: Option<SimProfile> =
         sqlx::query_as("SELECT * FROM profiles WHERE simulator = ? AND id = ?")
             .bind(simulator)
@@ -32,18 +64,6 @@ pub(crate) async fn driver(
         tags::profile(simulator, id),
         tags::profile_results(simulator, id),
     ]);
-    let person = sqlx::query_scalar("SELECT name FROM users WHERE id = ?")
-        .bind(driver.user_id)
-        .fetch_optional(&mut *db)
-        .await?;
-    shown.extend(Tags::of(driver.user_id.map(tags::user)));
-    let results = results::read(db, results::OF_DRIVER, driver.row, &mut shown).await?;
-    Ok(Seen::new(
-        DriverPage {
-            driver,
-            person,
-            results,
-        },
-        shown,
-    ))
+    let results = results::read(&mut db, results::OF_DRIVER, driver.row, &mut shown).await?;
+    site.piece((driver, results), shown)
 }

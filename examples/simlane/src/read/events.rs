@@ -1,9 +1,12 @@
 //! Events and the series they belong to.
 
+use pitlane::cached;
+use pitlane::data::{DataError, Json};
 use serde::Serialize;
 use sqlx::SqliteConnection;
 
 use super::{Seen, results};
+use crate::Site;
 use crate::failure::Failure;
 use crate::model::{Event, EventParticipation, Series};
 use crate::tags::{self, Tags};
@@ -53,17 +56,15 @@ pub(super) async fn rows(
     Ok(events)
 }
 
-pub(crate) async fn event_list(db: &mut SqliteConnection) -> Result<Seen<EventList>, Failure> {
-    let mut shown = Tags::of([tags::EVENTS.into()]);
-    let events = rows(db, ALL, None, &mut shown).await?;
-    Ok(Seen::new(EventList { events }, shown))
+pub(crate) async fn event_list(site: &Site) -> Result<Seen<EventList>, Failure> {
+    let Seen { data: events, tags } = list(site).await?;
+    Ok(Seen::new(EventList { events }, tags))
 }
 
-pub(crate) async fn event(db: &mut SqliteConnection, id: i64) -> Result<Seen<EventPage>, Failure> {
-    let mut shown = Tags::of([tags::event_participants(id)]);
-    let event = rows(db, ONE, Some(id), &mut shown).await?.pop();
-    let event = event.ok_or_else(|| Failure::missing(tags::event(id)))?;
-    let participants = results::read(db, results::OF_EVENT, id, &mut shown).await?;
+pub(crate) async fn event(site: &Site, id: i64) -> Result<Seen<EventPage>, Failure> {
+    let mut shown = Tags::default();
+    let event = detail(site, id).await?.noted(&mut shown);
+    let participants = participants(site, id).await?.noted(&mut shown);
     Ok(Seen::new(
         EventPage {
             event,
@@ -73,16 +74,78 @@ pub(crate) async fn event(db: &mut SqliteConnection, id: i64) -> Result<Seen<Eve
     ))
 }
 
-pub(crate) async fn series(
-    db: &mut SqliteConnection,
+pub(crate) async fn series(site: &Site, id: i64) -> Result<Seen<SeriesPage>, Failure> {
+    let Seen { data, tags } = calendar(site, id).await?;
+    let (series, events) = data;
+    Ok(Seen::new(SeriesPage { series, events }, tags))
+}
+
+#[cached(
+    caches = &site.queries(),
+    cache = "query",
+    ttl = "5m",
+    key = "query:event_list",
+    codec = Json,
+    skip(site),
+)]
+async fn list(site: &Site) -> Result<Seen<Vec<Event>>, DataError<Failure>> {
+    let mut shown = Tags::of([tags::EVENTS.into()]);
+    let events = rows(&mut *site.read().await?, ALL, None, &mut shown).await?;
+    site.piece(events, shown)
+}
+
+#[cached(
+    caches = &site.queries(),
+    cache = "query",
+    ttl = "10m",
+    key = "event:{id}:detail",
+    codec = Json,
+    skip(site),
+)]
+async fn detail(site: &Site, id: i64) -> Result<Seen<Event>, DataError<Failure>> {
+    let mut shown = Tags::default();
+    let event = rows(&mut *site.read().await?, ONE, Some(id), &mut shown).await?;
+    let event = event.into_iter().next();
+    site.piece(
+        event.ok_or_else(|| Failure::missing(tags::event(id)))?,
+        shown,
+    )
+}
+
+#[cached(
+    caches = &site.queries(),
+    cache = "query",
+    ttl = "5m",
+    key = "event:{id}:participants",
+    codec = Json,
+    skip(site),
+)]
+async fn participants(
+    site: &Site,
     id: i64,
-) -> Result<Seen<SeriesPage>, Failure> {
+) -> Result<Seen<Vec<EventParticipation>>, DataError<Failure>> {
+    let mut shown = Tags::of([tags::event_participants(id)]);
+    let mut db = site.read().await?;
+    let entries = results::read(&mut db, results::OF_EVENT, id, &mut shown).await?;
+    site.piece(entries, shown)
+}
+
+#[cached(
+    caches = &site.queries(),
+    cache = "query",
+    ttl = "30m",
+    key = "series:{id}:calendar",
+    codec = Json,
+    skip(site),
+)]
+async fn calendar(site: &Site, id: i64) -> Result<Seen<(Series, Vec<Event>)>, DataError<Failure>> {
+    let mut db = site.read().await?;
     let mut shown = Tags::of([tags::series(id)]);
     let series: Option<Series> = sqlx::query_as("SELECT * FROM series WHERE id = ?")
         .bind(id)
         .fetch_optional(&mut *db)
         .await?;
     let series = series.ok_or_else(|| Failure::missing(tags::series(id)))?;
-    let events = rows(db, OF_SERIES, Some(id), &mut shown).await?;
-    Ok(Seen::new(SeriesPage { series, events }, shown))
+    let events = rows(&mut db, OF_SERIES, Some(id), &mut shown).await?;
+    site.piece((series, events), shown)
 }

@@ -3,16 +3,19 @@
 //! Featured rows are chosen by a column that no write changes. A "next five
 //! races" would depend on every event's date, and so on every event.
 
-use serde::Serialize;
-use sqlx::{FromRow, SqliteConnection};
+use pitlane::cached;
+use pitlane::data::{DataError, Json};
+use serde::{Deserialize, Serialize};
+use sqlx::FromRow;
 
 use super::clubs::{self, ClubCard};
 use super::{Seen, events};
+use crate::Site;
 use crate::failure::Failure;
 use crate::model::{Event, Series};
 use crate::tags::{self, Tags};
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct HomePage {
     counts: Counts,
     events: Vec<Event>,
@@ -20,7 +23,7 @@ pub(crate) struct HomePage {
     series: Vec<Series>,
 }
 
-#[derive(Debug, Serialize, FromRow)]
+#[derive(Debug, Serialize, Deserialize, FromRow)]
 struct Counts {
     clubs: i64,
     teams: i64,
@@ -28,7 +31,20 @@ struct Counts {
     events: i64,
 }
 
-pub(crate) async fn home(db: &mut SqliteConnection) -> Result<Seen<HomePage>, Failure> {
+pub(crate) async fn home(site: &Site) -> Result<Seen<HomePage>, Failure> {
+    Ok(front(site).await?)
+}
+
+#[cached(
+    caches = &site.queries(),
+    cache = "query",
+    ttl = "5m",
+    key = "query:home",
+    codec = Json,
+    skip(site),
+)]
+async fn front(site: &Site) -> Result<Seen<HomePage>, DataError<Failure>> {
+    let mut db = site.read().await?;
     let counted = [tags::CLUBS, tags::TEAMS, tags::PROFILES, tags::EVENTS];
     let mut shown = Tags::of(counted.map(Into::into));
     let counts = sqlx::query_as(
@@ -37,18 +53,16 @@ pub(crate) async fn home(db: &mut SqliteConnection) -> Result<Seen<HomePage>, Fa
     )
     .fetch_one(&mut *db)
     .await?;
-    let events = events::rows(db, events::FEATURED, None, &mut shown).await?;
-    let clubs = clubs::cards(db, clubs::FEATURED, &mut shown).await?;
+    let events = events::rows(&mut db, events::FEATURED, None, &mut shown).await?;
+    let clubs = clubs::cards(&mut db, clubs::FEATURED, &mut shown).await?;
     let series = sqlx::query_as("SELECT * FROM series ORDER BY id")
-        .fetch_all(db)
+        .fetch_all(&mut *db)
         .await?;
-    Ok(Seen::new(
-        HomePage {
-            counts,
-            events,
-            clubs,
-            series,
-        },
-        shown,
-    ))
+    let page = HomePage {
+        counts,
+        events,
+        clubs,
+        series,
+    };
+    site.piece(page, shown)
 }

@@ -1,9 +1,11 @@
 //! The signed-in person's own page.
 
+use pitlane::cached;
+use pitlane::data::{DataError, Json};
 use serde::Serialize;
-use sqlx::SqliteConnection;
 
 use super::{Seen, results};
+use crate::Site;
 use crate::failure::Failure;
 use crate::model::{ClubMember, EventParticipation, SimProfile, User};
 use crate::tags::{self, Tags};
@@ -16,18 +18,12 @@ pub(crate) struct MePage {
     results: Vec<EventParticipation>,
 }
 
-pub(crate) async fn me(db: &mut SqliteConnection, user: User) -> Result<Seen<MePage>, Failure> {
+pub(crate) async fn me(site: &Site, user: User) -> Result<Seen<MePage>, Failure> {
     let id = user.id;
-    let own = [
-        tags::user,
-        tags::user_clubs,
-        tags::user_profiles,
-        tags::user_participations,
-    ];
-    let mut shown = Tags::of(own.map(|tag| tag(id)));
-    let clubs = clubs(db, id, &mut shown).await?;
-    let drivers = drivers(db, id, &mut shown).await?;
-    let results = results::read(db, results::OF_USER, id, &mut shown).await?;
+    let mut shown = Tags::of([tags::user(id)]);
+    let clubs = clubs(site, id).await?.noted(&mut shown);
+    let drivers = drivers(site, id).await?.noted(&mut shown);
+    let results = results(site, id).await?.noted(&mut shown);
     Ok(Seen::new(
         MePage {
             user,
@@ -39,37 +35,82 @@ pub(crate) async fn me(db: &mut SqliteConnection, user: User) -> Result<Seen<MeP
     ))
 }
 
-async fn clubs(
-    db: &mut SqliteConnection,
-    user: i64,
-    shown: &mut Tags,
-) -> Result<Vec<ClubMember>, Failure> {
+/// A person; nobody where there is none of that number.
+#[cached(
+    caches = &site.queries(),
+    cache = "query",
+    ttl = "10m",
+    key = "user:{id}:basic",
+    codec = Json,
+    skip(site),
+)]
+pub(crate) async fn user(site: &Site, id: i64) -> Result<Seen<Option<User>>, DataError<Failure>> {
+    let user: Option<User> = sqlx::query_as("SELECT * FROM users WHERE id = ?")
+        .bind(id)
+        .fetch_optional(&mut *site.read().await?)
+        .await?;
+    site.piece(user, Tags::of([tags::user(id)]))
+}
+
+#[cached(
+    caches = &site.queries(),
+    cache = "query",
+    ttl = "5m",
+    key = "user:{user}:clubs",
+    codec = Json,
+    skip(site),
+)]
+async fn clubs(site: &Site, user: i64) -> Result<Seen<Vec<ClubMember>>, DataError<Failure>> {
     let clubs: Vec<ClubMember> = sqlx::query_as(
         "SELECT m.id, m.club_id, c.name AS club_name, m.user_id, u.username, \
          u.name AS user_name, m.role FROM club_members m JOIN clubs c ON c.id = m.club_id \
          JOIN users u ON u.id = m.user_id WHERE m.user_id = ? ORDER BY m.id",
     )
     .bind(user)
-    .fetch_all(db)
+    .fetch_all(&mut *site.read().await?)
     .await?;
+    let mut shown = Tags::of([tags::user_clubs(user), tags::user(user)]);
     for membership in &clubs {
         shown.add(tags::club(membership.club_id));
     }
-    Ok(clubs)
+    site.piece(clubs, shown)
 }
 
-async fn drivers(
-    db: &mut SqliteConnection,
-    user: i64,
-    shown: &mut Tags,
-) -> Result<Vec<SimProfile>, Failure> {
+#[cached(
+    caches = &site.queries(),
+    cache = "query",
+    ttl = "5m",
+    key = "user:{user}:profiles",
+    codec = Json,
+    skip(site),
+)]
+async fn drivers(site: &Site, user: i64) -> Result<Seen<Vec<SimProfile>>, DataError<Failure>> {
     let drivers: Vec<SimProfile> =
         sqlx::query_as("SELECT * FROM profiles WHERE user_id = ? ORDER BY \"row\"")
             .bind(user)
-            .fetch_all(db)
+            .fetch_all(&mut *site.read().await?)
             .await?;
+    let mut shown = Tags::of([tags::user_profiles(user)]);
     for driver in &drivers {
         shown.add(tags::profile(&driver.simulator, &driver.id));
     }
-    Ok(drivers)
+    site.piece(drivers, shown)
+}
+
+#[cached(
+    caches = &site.queries(),
+    cache = "query",
+    ttl = "5m",
+    key = "user:{user}:participations",
+    codec = Json,
+    skip(site),
+)]
+async fn results(
+    site: &Site,
+    user: i64,
+) -> Result<Seen<Vec<EventParticipation>>, DataError<Failure>> {
+    let mut shown = Tags::of([tags::user_participations(user)]);
+    let mut db = site.read().await?;
+    let results = results::read(&mut db, results::OF_USER, user, &mut shown).await?;
+    site.piece(results, shown)
 }

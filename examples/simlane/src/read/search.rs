@@ -1,9 +1,11 @@
 //! The search over everything that has a name.
 
-use serde::Serialize;
-use sqlx::SqliteConnection;
+use pitlane::cached;
+use pitlane::data::{DataError, Json};
+use serde::{Deserialize, Serialize};
 
 use super::Seen;
+use crate::Site;
 use crate::failure::Failure;
 use crate::model::{Club, Event, SimProfile, Team};
 use crate::tags::{self, Tags};
@@ -12,7 +14,7 @@ use crate::tags::{self, Tags};
 const AT_MOST: usize = 20;
 const LETTERS: usize = 64;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct SearchPage {
     q: String,
     clubs: Vec<Club>,
@@ -36,37 +38,52 @@ macro_rules! found {
     };
 }
 
-pub(crate) async fn search(
-    db: &mut SqliteConnection,
-    query: &str,
-) -> Result<Seen<SearchPage>, Failure> {
+pub(crate) async fn search(site: &Site, query: &str) -> Result<Seen<SearchPage>, Failure> {
     let q: String = query.chars().take(LETTERS).collect();
+    // Queries that differ in what isn't looked for find the same.
     let words = tags::words(&q);
-    let mut page = SearchPage {
-        q,
-        clubs: vec![],
-        teams: vec![],
-        drivers: vec![],
-        events: vec![],
+    let mut seen = match tags::search(&words) {
+        Some(tag) => found(site, &words, &tag).await?,
+        None => Seen::new(SearchPage::default(), Tags::default()),
     };
-    let Some(tag) = tags::search(&words) else {
-        return Ok(Seen::new(page, Tags::default()));
-    };
-    page.clubs = found!(db, &words, "SELECT * FROM clubs x");
-    page.teams = found!(db, &words, "SELECT * FROM teams x");
-    page.drivers = found!(db, &words, "SELECT * FROM profiles x");
-    page.events = found!(
-        db,
-        &words,
-        "SELECT x.*, s.name AS series_name, s.simulator FROM events x \
-         JOIN series s ON s.id = x.series_id"
-    );
-    let shown = tags(&page, tag);
-    Ok(Seen::new(page, shown))
+    seen.data.q = q;
+    Ok(seen)
 }
 
-fn tags(page: &SearchPage, search: String) -> Tags {
-    let mut shown = Tags::of([search]);
+/// What is found by words in the form that `tags::words` gives them, and by
+/// the tag of searches for them, which follows from that.
+#[cached(
+    caches = &site.queries(),
+    cache = "query",
+    ttl = "5m",
+    key = "query:search:{words}",
+    codec = Json,
+    skip(site, tag)
+)]
+async fn found(
+    site: &Site,
+    words: &str,
+    tag: &str,
+) -> Result<Seen<SearchPage>, DataError<Failure>> {
+    let mut db = site.read().await?;
+    let page = SearchPage {
+        q: String::new(),
+        clubs: found!(db, words, "SELECT * FROM clubs x"),
+        teams: found!(db, words, "SELECT * FROM teams x"),
+        drivers: found!(db, words, "SELECT * FROM profiles x"),
+        events: found!(
+            db,
+            words,
+            "SELECT x.*, s.name AS series_name, s.simulator FROM events x \
+             JOIN series s ON s.id = x.series_id"
+        ),
+    };
+    let shown = tags(&page, tag);
+    site.piece(page, shown)
+}
+
+fn tags(page: &SearchPage, search: &str) -> Tags {
+    let mut shown = Tags::of([search.to_owned()]);
     shown.extend(Tags::of(page.clubs.iter().map(|club| tags::club(club.id))));
     shown.extend(Tags::of(page.teams.iter().map(|team| tags::team(team.id))));
     shown.extend(Tags::of(

@@ -1,35 +1,23 @@
 //! Rows that go when another one does. They are read before they are
 //! deleted, because each of them is a change of its own that pages show.
 
-use sqlx::{FromRow, SqliteConnection};
+use pitlane_sqlx::Guarded;
+use sqlx::{FromRow, Sqlite};
 
-use crate::changes::{Change, Kind, Row};
+use super::clubs::members_where;
 use crate::failure::Failure;
+use crate::model::{ClubMember, Team};
 
 /// An entry with everything that its tags are made of.
 #[derive(Debug, FromRow)]
-pub(super) struct Entry {
-    pub(super) id: i64,
-    pub(super) event_id: i64,
-    pub(super) simulator: String,
-    pub(super) driver_id: String,
-    pub(super) user_id: Option<i64>,
-    pub(super) team_id: Option<i64>,
-    pub(super) club_id: Option<i64>,
-}
-
-impl Entry {
-    pub(super) fn change(self, kind: Kind) -> Change {
-        let row = Row::EventParticipation {
-            event: self.event_id,
-            simulator: self.simulator,
-            driver: self.driver_id,
-            user: self.user_id,
-            team: self.team_id,
-            club: self.club_id,
-        };
-        Change::new(kind, row)
-    }
+pub(crate) struct Entry {
+    pub(crate) id: i64,
+    pub(crate) event_id: i64,
+    pub(crate) simulator: String,
+    pub(crate) driver_id: String,
+    pub(crate) user_id: Option<i64>,
+    pub(crate) team_id: Option<i64>,
+    pub(crate) club_id: Option<i64>,
 }
 
 macro_rules! entries_where {
@@ -50,65 +38,53 @@ pub(super) const OF_TEAM: &str = entries_where!("p.team_id = ?");
 
 /// Deletes the entries that `sql` finds.
 pub(super) async fn entries(
-    db: &mut SqliteConnection,
+    tx: &mut Guarded<Sqlite>,
     sql: &'static str,
     id: i64,
-) -> Result<Vec<Change>, Failure> {
-    let entries: Vec<Entry> = sqlx::query_as(sql).bind(id).fetch_all(&mut *db).await?;
+) -> Result<(), Failure> {
+    let entries: Vec<Entry> = sqlx::query_as(sql).bind(id).fetch_all(&mut **tx).await?;
     for entry in &entries {
         sqlx::query("DELETE FROM participations WHERE id = ?")
             .bind(entry.id)
-            .execute(&mut *db)
+            .execute(&mut **tx)
             .await?;
+        tx.deleted(entry)?;
     }
-    Ok(entries
-        .into_iter()
-        .map(|entry| entry.change(Kind::Deleted))
-        .collect())
+    Ok(())
 }
 
-pub(super) async fn teams_of_club(
-    db: &mut SqliteConnection,
-    club: i64,
-) -> Result<Vec<Change>, Failure> {
-    let teams: Vec<i64> = sqlx::query_scalar("SELECT id FROM teams WHERE club_id = ?")
+pub(super) async fn teams_of_club(tx: &mut Guarded<Sqlite>, club: i64) -> Result<(), Failure> {
+    let teams: Vec<Team> = sqlx::query_as("SELECT * FROM teams WHERE club_id = ?")
         .bind(club)
-        .fetch_all(&mut *db)
+        .fetch_all(&mut **tx)
         .await?;
-    let mut changes = Vec::new();
-    for id in teams {
-        changes.extend(team(db, id, club).await?);
+    for row in &teams {
+        team(tx, row).await?;
     }
-    Ok(changes)
+    Ok(())
 }
 
 /// Deletes a team with its entries.
-pub(super) async fn team(
-    db: &mut SqliteConnection,
-    id: i64,
-    club: i64,
-) -> Result<Vec<Change>, Failure> {
-    let mut changes = entries(db, OF_TEAM, id).await?;
+pub(super) async fn team(tx: &mut Guarded<Sqlite>, team: &Team) -> Result<(), Failure> {
+    entries(tx, OF_TEAM, team.id).await?;
     sqlx::query("DELETE FROM teams WHERE id = ?")
-        .bind(id)
-        .execute(db)
+        .bind(team.id)
+        .execute(&mut **tx)
         .await?;
-    changes.push(Change::new(Kind::Deleted, Row::Team { id, club }));
-    Ok(changes)
+    Ok(tx.deleted(team)?)
 }
 
-pub(super) async fn members_of_club(
-    db: &mut SqliteConnection,
-    club: i64,
-) -> Result<Vec<Change>, Failure> {
-    let users: Vec<i64> = sqlx::query_scalar("SELECT user_id FROM club_members WHERE club_id = ?")
+pub(super) async fn members_of_club(tx: &mut Guarded<Sqlite>, club: i64) -> Result<(), Failure> {
+    let members: Vec<ClubMember> = sqlx::query_as(members_where!("m.club_id = ?"))
         .bind(club)
-        .fetch_all(&mut *db)
+        .fetch_all(&mut **tx)
         .await?;
     sqlx::query("DELETE FROM club_members WHERE club_id = ?")
         .bind(club)
-        .execute(db)
+        .execute(&mut **tx)
         .await?;
-    let change = |user| Change::new(Kind::Deleted, Row::ClubMember { club, user });
-    Ok(users.into_iter().map(change).collect())
+    for member in &members {
+        tx.deleted(member)?;
+    }
+    Ok(())
 }

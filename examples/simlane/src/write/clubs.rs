@@ -3,10 +3,24 @@
 use sqlx::SqliteConnection;
 
 use super::{Draft, Written, begin, cascade};
-use crate::changes::{Change, Kind, Row, commit};
+use crate::changes::commit;
 use crate::failure::Failure;
 use crate::model::{Club, ClubFields, ClubMember, MemberFields};
 use crate::{Site, tags};
+
+/// Memberships with the names of both sides.
+macro_rules! members_where {
+    ($condition:literal) => {
+        concat!(
+            "SELECT m.id, m.club_id, c.name AS club_name, m.user_id, u.username, \
+             u.name AS user_name, m.role FROM club_members m JOIN clubs c ON c.id = m.club_id \
+             JOIN users u ON u.id = m.user_id WHERE ",
+            $condition
+        )
+    };
+}
+
+pub(super) use members_where;
 
 pub(crate) async fn create_club(site: &Site, draft: Draft) -> Result<Written<Club>, Failure> {
     let fields: ClubFields = draft.fields()?;
@@ -24,10 +38,11 @@ pub(crate) async fn create_club(site: &Site, draft: Draft) -> Result<Written<Clu
     .execute(&mut *tx)
     .await?
     .last_insert_rowid();
-    let change = Change::new(Kind::Created, Row::Club { id }).found_by(&fields.name);
+    let row = Club { id, fields };
+    tx.created(&row)?;
     Ok(Written {
-        row: Club { id, fields },
-        touched: commit(tx, &[change]).await?,
+        row,
+        touched: commit(tx).await?,
     })
 }
 
@@ -37,8 +52,8 @@ pub(crate) async fn patch_club(
     draft: Draft,
 ) -> Result<Written<Club>, Failure> {
     let mut tx = begin(site).await?;
-    let before = club(&mut tx, id).await?.fields;
-    let fields = draft.merged_into(&before)?;
+    let before = club(&mut tx, id).await?;
+    let fields: ClubFields = draft.merged_into(&before.fields)?;
     sqlx::query(
         "UPDATE clubs SET name = ?, words = ?, tagline = ?, description = ?, country = ?, \
          founded = ? WHERE id = ?",
@@ -52,26 +67,27 @@ pub(crate) async fn patch_club(
     .bind(id)
     .execute(&mut *tx)
     .await?;
-    let change = super::updated(Row::Club { id }, &before, &fields);
+    let row = Club { id, fields };
+    tx.updated(&before, &row)?;
     Ok(Written {
-        row: Club { id, fields },
-        touched: commit(tx, &[change]).await?,
+        row,
+        touched: commit(tx).await?,
     })
 }
 
 pub(crate) async fn delete_club(site: &Site, id: i64) -> Result<Written<()>, Failure> {
     let mut tx = begin(site).await?;
-    club(&mut tx, id).await?;
-    let mut changes = cascade::teams_of_club(&mut tx, id).await?;
-    changes.extend(cascade::members_of_club(&mut tx, id).await?);
+    let row = club(&mut tx, id).await?;
+    cascade::teams_of_club(&mut tx, id).await?;
+    cascade::members_of_club(&mut tx, id).await?;
     sqlx::query("DELETE FROM clubs WHERE id = ?")
         .bind(id)
         .execute(&mut *tx)
         .await?;
-    changes.push(Change::new(Kind::Deleted, Row::Club { id }));
+    tx.deleted(&row)?;
     Ok(Written {
         row: (),
-        touched: commit(tx, &changes).await?,
+        touched: commit(tx).await?,
     })
 }
 
@@ -98,16 +114,10 @@ pub(crate) async fn add_member(
         .await?
         .last_insert_rowid();
     let row = member(&mut tx, club_id, id).await?;
-    let change = Change::new(
-        Kind::Created,
-        Row::ClubMember {
-            club: club_id,
-            user,
-        },
-    );
+    tx.created(&row)?;
     Ok(Written {
         row,
-        touched: commit(tx, &[change]).await?,
+        touched: commit(tx).await?,
     })
 }
 
@@ -118,37 +128,32 @@ pub(crate) async fn patch_member(
     draft: Draft,
 ) -> Result<Written<ClubMember>, Failure> {
     let mut tx = begin(site).await?;
-    let mut row = member(&mut tx, club, id).await?;
-    row.fields = draft.merged_into(&row.fields)?;
+    let before = member(&mut tx, club, id).await?;
+    let mut row = before.clone();
+    row.fields = draft.merged_into(&before.fields)?;
     sqlx::query("UPDATE club_members SET role = ? WHERE id = ?")
         .bind(&row.fields.role)
         .bind(id)
         .execute(&mut *tx)
         .await?;
-    let change = Change::new(
-        Kind::Updated,
-        Row::ClubMember {
-            club,
-            user: row.user_id,
-        },
-    );
+    tx.updated(&before, &row)?;
     Ok(Written {
         row,
-        touched: commit(tx, &[change]).await?,
+        touched: commit(tx).await?,
     })
 }
 
 pub(crate) async fn remove_member(site: &Site, club: i64, id: i64) -> Result<Written<()>, Failure> {
     let mut tx = begin(site).await?;
-    let user = member(&mut tx, club, id).await?.user_id;
+    let row = member(&mut tx, club, id).await?;
     sqlx::query("DELETE FROM club_members WHERE id = ?")
         .bind(id)
         .execute(&mut *tx)
         .await?;
-    let change = Change::new(Kind::Deleted, Row::ClubMember { club, user });
+    tx.deleted(&row)?;
     Ok(Written {
         row: (),
-        touched: commit(tx, &[change]).await?,
+        touched: commit(tx).await?,
     })
 }
 
@@ -161,14 +166,10 @@ pub(super) async fn club(db: &mut SqliteConnection, id: i64) -> Result<Club, Fai
 }
 
 async fn member(db: &mut SqliteConnection, club: i64, id: i64) -> Result<ClubMember, Failure> {
-    let row = sqlx::query_as(
-        "SELECT m.id, m.club_id, c.name AS club_name, m.user_id, u.username, \
-         u.name AS user_name, m.role FROM club_members m JOIN clubs c ON c.id = m.club_id \
-         JOIN users u ON u.id = m.user_id WHERE m.club_id = ? AND m.id = ?",
-    )
-    .bind(club)
-    .bind(id)
-    .fetch_optional(db)
-    .await?;
+    let row = sqlx::query_as(members_where!("m.club_id = ? AND m.id = ?"))
+        .bind(club)
+        .bind(id)
+        .fetch_optional(db)
+        .await?;
     row.ok_or_else(|| Failure::missing(tags::club_members(club)))
 }

@@ -2,8 +2,8 @@
 
 use sqlx::SqliteConnection;
 
-use super::{Draft, Written, begin, cascade, must_exist, updated};
-use crate::changes::{Change, Kind, Row, commit};
+use super::{Draft, Written, begin, cascade, must_exist};
+use crate::changes::commit;
 use crate::failure::Failure;
 use crate::model::{ProfileFields, SIMULATORS, SimProfile};
 use crate::{Site, tags};
@@ -51,10 +51,10 @@ pub(crate) async fn create_driver(
         user_id,
         fields,
     };
-    let change = Change::new(Kind::Created, changed(&driver)).found_by(&driver.fields.name);
+    tx.created(&driver)?;
     Ok(Written {
         row: driver,
-        touched: commit(tx, &[change]).await?,
+        touched: commit(tx).await?,
     })
 }
 
@@ -65,8 +65,8 @@ pub(crate) async fn patch_driver(
     draft: Draft,
 ) -> Result<Written<SimProfile>, Failure> {
     let mut tx = begin(site).await?;
-    let mut row = driver(&mut tx, simulator, id).await?;
-    let fields: ProfileFields = draft.merged_into(&row.fields)?;
+    let before = driver(&mut tx, simulator, id).await?;
+    let fields: ProfileFields = draft.merged_into(&before.fields)?;
     sqlx::query(
         "UPDATE profiles SET name = ?, words = ?, country = ?, rating = ?, incidents = ?, \
          starts = ?, podiums = ?, wins = ? WHERE \"row\" = ?",
@@ -79,14 +79,17 @@ pub(crate) async fn patch_driver(
     .bind(fields.starts)
     .bind(fields.podiums)
     .bind(fields.wins)
-    .bind(row.row)
+    .bind(before.row)
     .execute(&mut *tx)
     .await?;
-    let change = updated(changed(&row), &row.fields, &fields);
-    row.fields = fields;
+    let row = SimProfile {
+        fields,
+        ..before.clone()
+    };
+    tx.updated(&before, &row)?;
     Ok(Written {
         row,
-        touched: commit(tx, &[change]).await?,
+        touched: commit(tx).await?,
     })
 }
 
@@ -97,15 +100,15 @@ pub(crate) async fn delete_driver(
 ) -> Result<Written<()>, Failure> {
     let mut tx = begin(site).await?;
     let row = driver(&mut tx, simulator, id).await?;
-    let mut changes = cascade::entries(&mut tx, cascade::OF_DRIVER, row.row).await?;
+    cascade::entries(&mut tx, cascade::OF_DRIVER, row.row).await?;
     sqlx::query("DELETE FROM profiles WHERE \"row\" = ?")
         .bind(row.row)
         .execute(&mut *tx)
         .await?;
-    changes.push(Change::new(Kind::Deleted, changed(&row)));
+    tx.deleted(&row)?;
     Ok(Written {
         row: (),
-        touched: commit(tx, &changes).await?,
+        touched: commit(tx).await?,
     })
 }
 
@@ -120,14 +123,6 @@ pub(super) async fn driver(
         .fetch_optional(db)
         .await?;
     row.ok_or_else(|| Failure::missing(tags::profile(simulator, id)))
-}
-
-fn changed(driver: &SimProfile) -> Row {
-    Row::SimProfile {
-        simulator: driver.simulator.clone(),
-        id: driver.id.clone(),
-        user: driver.user_id,
-    }
 }
 
 /// Both halves of the address become part of a URL and of a tag.

@@ -2,8 +2,8 @@
 
 use sqlx::SqliteConnection;
 
-use super::{Draft, Fields, Written, begin, cascade, must_exist, updated};
-use crate::changes::{Change, Kind, Row, commit};
+use super::{Draft, Fields, Written, begin, cascade, must_exist};
+use crate::changes::commit;
 use crate::failure::Failure;
 use crate::model::{Event, EventFields};
 use crate::{Site, tags};
@@ -34,11 +34,10 @@ pub(crate) async fn create_event(site: &Site, mut draft: Draft) -> Result<Writte
     .await?
     .last_insert_rowid();
     let row = event(&mut tx, id).await?;
-    let mut change = Change::new(Kind::Created, Row::Event { id, series });
-    change.new_text = fields.text();
+    tx.created(&row)?;
     Ok(Written {
         row,
-        touched: commit(tx, &[change]).await?,
+        touched: commit(tx).await?,
     })
 }
 
@@ -48,8 +47,8 @@ pub(crate) async fn patch_event(
     draft: Draft,
 ) -> Result<Written<Event>, Failure> {
     let mut tx = begin(site).await?;
-    let mut row = event(&mut tx, id).await?;
-    let fields: EventFields = draft.merged_into(&row.fields)?;
+    let before = event(&mut tx, id).await?;
+    let fields: EventFields = draft.merged_into(&before.fields)?;
     sqlx::query(
         "UPDATE events SET name = ?, words = ?, track = ?, starts_at = ?, laps = ?, status = ? \
          WHERE id = ?",
@@ -63,33 +62,29 @@ pub(crate) async fn patch_event(
     .bind(id)
     .execute(&mut *tx)
     .await?;
-    let change = updated(
-        Row::Event {
-            id,
-            series: row.series_id,
-        },
-        &row.fields,
-        &fields,
-    );
-    row.fields = fields;
+    let row = Event {
+        fields,
+        ..before.clone()
+    };
+    tx.updated(&before, &row)?;
     Ok(Written {
         row,
-        touched: commit(tx, &[change]).await?,
+        touched: commit(tx).await?,
     })
 }
 
 pub(crate) async fn delete_event(site: &Site, id: i64) -> Result<Written<()>, Failure> {
     let mut tx = begin(site).await?;
-    let series = event(&mut tx, id).await?.series_id;
-    let mut changes = cascade::entries(&mut tx, cascade::OF_EVENT, id).await?;
+    let row = event(&mut tx, id).await?;
+    cascade::entries(&mut tx, cascade::OF_EVENT, id).await?;
     sqlx::query("DELETE FROM events WHERE id = ?")
         .bind(id)
         .execute(&mut *tx)
         .await?;
-    changes.push(Change::new(Kind::Deleted, Row::Event { id, series }));
+    tx.deleted(&row)?;
     Ok(Written {
         row: (),
-        touched: commit(tx, &changes).await?,
+        touched: commit(tx).await?,
     })
 }
 

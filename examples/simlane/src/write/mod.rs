@@ -1,5 +1,5 @@
 //! What the API and the forms change. Each function is one transaction: it
-//! checks, writes, and hands `changes::commit` every row it changed, those
+//! checks, writes, and tells the transaction of every row it changed, those
 //! that went along with a deleted one included.
 
 mod cascade;
@@ -12,8 +12,10 @@ mod participations;
 mod teams;
 mod users;
 
-use sqlx::SqliteConnection;
+use pitlane_sqlx::Guarded;
+use sqlx::{Sqlite, SqliteConnection};
 
+pub(crate) use cascade::Entry;
 pub(crate) use clubs::{
     add_member, create_club, delete_club, patch_club, patch_member, remove_member,
 };
@@ -25,7 +27,7 @@ pub(crate) use teams::{create_team, delete_team, patch_team};
 pub(crate) use users::patch_user;
 
 use crate::Site;
-use crate::changes::{Change, Kind, Row, TouchedTags, Write};
+use crate::changes::TouchedTags;
 use crate::failure::Failure;
 
 /// A committed write: the row as it is now, and the tags it touched.
@@ -37,9 +39,10 @@ pub(crate) struct Written<T> {
 
 /// A transaction that may write from its first statement on. (One that begins
 /// as a reader fails at its first write if somebody else wrote in between.)
-async fn begin(site: &Site) -> Result<Write, Failure> {
+async fn begin(site: &Site) -> Result<Guarded<Sqlite>, Failure> {
     let transaction = site.0.db.begin_with("BEGIN IMMEDIATE").await?;
-    Ok(Write::new(transaction, &site.0.caching.caches))
+    let (caches, changes) = (&site.0.caching.caches, &site.0.changes);
+    Ok(Guarded::over(transaction, caches, changes))
 }
 
 /// Refuses a reference to a row that doesn't exist, naming the field.
@@ -53,13 +56,4 @@ async fn must_exist(
     found
         .map(drop)
         .ok_or_else(|| Failure::invalid(field, "there is no such row"))
-}
-
-/// The update of a row, found by another text if that has changed.
-fn updated<F: Fields>(row: Row, before: &F, after: &F) -> Change {
-    let change = Change::new(Kind::Updated, row);
-    match after.text() {
-        Some(text) if before.text().as_ref() != Some(&text) => change.found_by(text),
-        _ => change,
-    }
 }

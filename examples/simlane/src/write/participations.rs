@@ -5,7 +5,7 @@ use sqlx::SqliteConnection;
 
 use super::cascade::{ENTRY, Entry};
 use super::{Draft, Written, begin, cascade, drivers, events, must_exist};
-use crate::changes::{Kind, commit};
+use crate::changes::commit;
 use crate::failure::Failure;
 use crate::model::ParticipationFields;
 use crate::{Site, tags};
@@ -63,10 +63,10 @@ pub(crate) async fn create_participation(
     .await?
     .last_insert_rowid();
     let entry = entry(&mut tx, event, id).await?;
-    let row = participation(&entry, fields);
+    tx.created(&entry)?;
     Ok(Written {
-        row,
-        touched: commit(tx, &[entry.change(Kind::Created)]).await?,
+        row: participation(&entry, fields),
+        touched: commit(tx).await?,
     })
 }
 
@@ -91,10 +91,10 @@ pub(crate) async fn patch_participation(
         .bind(id)
         .execute(&mut *tx)
         .await?;
-    let row = participation(&entry, fields);
+    tx.updated(&entry, &entry)?;
     Ok(Written {
-        row,
-        touched: commit(tx, &[entry.change(Kind::Updated)]).await?,
+        row: participation(&entry, fields),
+        touched: commit(tx).await?,
     })
 }
 
@@ -105,10 +105,10 @@ pub(crate) async fn delete_participation(
 ) -> Result<Written<()>, Failure> {
     let mut tx = begin(site).await?;
     entry(&mut tx, event, id).await?;
-    let changes = cascade::entries(&mut tx, ENTRY, id).await?;
+    cascade::entries(&mut tx, ENTRY, id).await?;
     Ok(Written {
         row: (),
-        touched: commit(tx, &changes).await?,
+        touched: commit(tx).await?,
     })
 }
 

@@ -2,8 +2,8 @@
 
 use sqlx::SqliteConnection;
 
-use super::{Draft, Fields, Written, begin, cascade, must_exist, updated};
-use crate::changes::{Change, Kind, Row, commit};
+use super::{Draft, Fields, Written, begin, cascade, must_exist};
+use crate::changes::commit;
 use crate::failure::Failure;
 use crate::model::{Team, TeamFields};
 use crate::{Site, tags};
@@ -31,15 +31,15 @@ pub(crate) async fn create_team(site: &Site, mut draft: Draft) -> Result<Written
     .execute(&mut *tx)
     .await?
     .last_insert_rowid();
-    let mut change = Change::new(Kind::Created, Row::Team { id, club: club_id });
-    change.new_text = fields.text();
+    let row = Team {
+        id,
+        club_id,
+        fields,
+    };
+    tx.created(&row)?;
     Ok(Written {
-        row: Team {
-            id,
-            club_id,
-            fields,
-        },
-        touched: commit(tx, &[change]).await?,
+        row,
+        touched: commit(tx).await?,
     })
 }
 
@@ -50,8 +50,7 @@ pub(crate) async fn patch_team(
 ) -> Result<Written<Team>, Failure> {
     let mut tx = begin(site).await?;
     let before = team(&mut tx, id).await?;
-    let club_id = before.club_id;
-    let fields = draft.merged_into(&before.fields)?;
+    let fields: TeamFields = draft.merged_into(&before.fields)?;
     sqlx::query(
         "UPDATE teams SET name = ?, words = ?, car = ?, number = ?, colour = ? WHERE id = ?",
     )
@@ -63,24 +62,24 @@ pub(crate) async fn patch_team(
     .bind(id)
     .execute(&mut *tx)
     .await?;
-    let change = updated(Row::Team { id, club: club_id }, &before.fields, &fields);
+    let row = Team {
+        fields,
+        ..before.clone()
+    };
+    tx.updated(&before, &row)?;
     Ok(Written {
-        row: Team {
-            id,
-            club_id,
-            fields,
-        },
-        touched: commit(tx, &[change]).await?,
+        row,
+        touched: commit(tx).await?,
     })
 }
 
 pub(crate) async fn delete_team(site: &Site, id: i64) -> Result<Written<()>, Failure> {
     let mut tx = begin(site).await?;
-    let club = team(&mut tx, id).await?.club_id;
-    let changes = cascade::team(&mut tx, id, club).await?;
+    let row = team(&mut tx, id).await?;
+    cascade::team(&mut tx, &row).await?;
     Ok(Written {
         row: (),
-        touched: commit(tx, &changes).await?,
+        touched: commit(tx).await?,
     })
 }
 

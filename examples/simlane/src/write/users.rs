@@ -1,7 +1,7 @@
 //! Users, who can only change themselves.
 
-use super::{Draft, Written, begin, updated};
-use crate::changes::{Row, commit};
+use super::{Draft, Written, begin};
+use crate::changes::commit;
 use crate::failure::Failure;
 use crate::model::{User, UserFields};
 use crate::{Site, tags};
@@ -16,8 +16,8 @@ pub(crate) async fn patch_user(
         .bind(id)
         .fetch_optional(&mut *tx)
         .await?;
-    let mut row = row.ok_or_else(|| Failure::missing(tags::user(id)))?;
-    let fields: UserFields = draft.merged_into(&row.fields)?;
+    let before = row.ok_or_else(|| Failure::missing(tags::user(id)))?;
+    let fields: UserFields = draft.merged_into(&before.fields)?;
     sqlx::query("UPDATE users SET name = ?, email = ?, country = ?, bio = ? WHERE id = ?")
         .bind(&fields.name)
         .bind(&fields.email)
@@ -26,10 +26,13 @@ pub(crate) async fn patch_user(
         .bind(id)
         .execute(&mut *tx)
         .await?;
-    let change = updated(Row::User { id }, &row.fields, &fields);
-    row.fields = fields;
+    let row = User {
+        fields,
+        ..before.clone()
+    };
+    tx.updated(&before, &row)?;
     Ok(Written {
         row,
-        touched: commit(tx, &[change]).await?,
+        touched: commit(tx).await?,
     })
 }
