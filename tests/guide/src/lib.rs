@@ -37,6 +37,12 @@ mod locks {}
 #[doc = include_str!("../../../docs/guide/testing.md")]
 mod testing {}
 
+#[doc = include_str!("../../../docs/guide/explain.md")]
+mod explain {}
+
+#[doc = include_str!("../../../docs/guide/tracing.md")]
+mod tracing {}
+
 /// For files that are compiled with nothing but this crate.
 #[doc(hidden)]
 pub mod crates {

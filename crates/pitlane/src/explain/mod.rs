@@ -45,6 +45,8 @@ mod explanation;
 mod facts;
 mod label;
 pub mod offline;
+#[cfg(test)]
+mod page;
 mod tale;
 mod telling;
 

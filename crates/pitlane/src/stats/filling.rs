@@ -11,7 +11,8 @@ use crate::{cache::Cache, trace};
 pub(crate) struct Filling {
     #[cfg(feature = "metrics")]
     running: crate::metrics::Running,
-    span: Span,
+    /// In a box, because there is rarely one.
+    span: Option<Box<Span>>,
 }
 
 impl Filling {
@@ -19,22 +20,20 @@ impl Filling {
         Self {
             #[cfg(feature = "metrics")]
             running: crate::metrics::Running::begin(cache),
-            span: if trace::is_wanted() {
-                trace::fill(cache.name())
-            } else {
-                Span::none()
-            },
+            span: trace::is_wanted().then(|| Box::new(trace::fill(cache.name()))),
         }
     }
 
     /// The span that the computation runs in.
     pub(crate) fn span(&self) -> Span {
-        self.span.clone()
+        self.span.as_deref().cloned().unwrap_or_else(Span::none)
     }
 
     /// Says what became of it. The last word counts.
     pub(crate) fn end(&self, reason: Reason) {
-        trace::end(&self.span, reason);
+        if let Some(span) = &self.span {
+            trace::end(span, reason);
+        }
         #[cfg(feature = "metrics")]
         self.running.end(reason);
     }

@@ -29,6 +29,8 @@ mod leaders;
 #[cfg(feature = "locks")]
 mod locks;
 mod named;
+#[cfg(feature = "explain")]
+mod offline;
 mod options;
 mod owed;
 mod parts;
