@@ -7,6 +7,7 @@
 )]
 
 mod aborted;
+mod accounts;
 mod api;
 mod caching;
 mod client;

@@ -14,7 +14,7 @@ use crate::server::Database;
 
 const PASSWORD: &str = "canary-of-the-redis-password";
 
-fn program(flags: &[&str], variables: &[(&str, &str)]) -> Command {
+pub(crate) fn program(flags: &[&str], variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_simlane"));
     command
         .args(["--listen", "127.0.0.1:0"])
@@ -28,7 +28,7 @@ fn program(flags: &[&str], variables: &[(&str, &str)]) -> Command {
 }
 
 /// Starts the program; its errors are read when it has ended.
-async fn start(command: &mut Command) -> (Child, SocketAddr) {
+pub(crate) async fn start(command: &mut Command) -> (Child, SocketAddr) {
     let mut child = command.spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut address = None;
@@ -48,7 +48,7 @@ async fn start(command: &mut Command) -> (Child, SocketAddr) {
 }
 
 /// Ends it as a supervisor does.
-async fn stop(child: Child) -> Output {
+pub(crate) async fn stop(child: Child) -> Output {
     let kill = format!("kill -TERM {}", child.id().unwrap());
     let status = Command::new("sh").args(["-c", &kill]).status().await;
     assert!(status.unwrap().success());
