@@ -71,3 +71,8 @@ mod savepoint;
 pub use error::{CommitError, CommitErrorKind};
 pub use guarded::Guarded;
 pub use savepoint::Savepoint;
+
+/// The guide's page, whose code is tested here.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/changes.md")]
+struct Guide;
