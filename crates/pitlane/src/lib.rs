@@ -17,6 +17,8 @@
 //! than it was asked about is answered with a 502, once.) They need a tokio runtime with its timer.
 //! [`CacheHint`] lets a handler name tags; [`Caches::invalidate`] ends everything that carries one.
 
+#[cfg(feature = "audit")]
+pub mod audit;
 pub mod breaker;
 mod cache;
 pub mod changes;

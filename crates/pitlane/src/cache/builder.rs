@@ -208,6 +208,8 @@ impl CachesBuilder {
                 remote,
                 shared: Arc::clone(&shared),
                 stats: Stats::new(&shared.clock),
+                #[cfg(feature = "audit")]
+                auditor: Arc::default(),
             };
             let inner = Arc::new(inner);
             caches.insert(name.clone(), Cache { inner });

@@ -72,6 +72,8 @@ struct Inner {
     remote: Option<Remote>,
     shared: Arc<Shared>,
     stats: Stats,
+    #[cfg(feature = "audit")]
+    auditor: Arc<crate::audit::Auditor>,
 }
 
 /// Where something is stored: its full key, and the digest that leads there in memory.
@@ -176,6 +178,12 @@ impl Cache {
             .remote
             .as_ref()
             .map_or_else(String::new, |remote| remote.prefix.to_string())
+    }
+
+    /// Who computes some of its hits once more.
+    #[cfg(feature = "audit")]
+    pub(crate) fn auditor(&self) -> &Arc<crate::audit::Auditor> {
+        &self.inner.auditor
     }
 
     /// Where its locks are written down that all nodes share, and what their names begin with.

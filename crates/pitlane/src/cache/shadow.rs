@@ -70,6 +70,8 @@ impl Cache {
             remote: inner.remote.as_ref().map(Remote::shadow),
             shared: Arc::new(inner.shared.shadow(Arc::clone(tale))),
             stats: Stats::new(&inner.shared.clock),
+            #[cfg(feature = "audit")]
+            auditor: Arc::default(),
         };
         Self {
             inner: Arc::new(shadow),

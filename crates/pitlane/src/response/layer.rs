@@ -120,6 +120,8 @@ pub(crate) struct Settings {
     /// The codings that entries are kept in beside their own form, the preferred first.
     pub(crate) encodings: Vec<Encoding>,
     pub(crate) dry_run: bool,
+    #[cfg(feature = "audit")]
+    pub(crate) audit: Option<Arc<crate::audit::Audit>>,
     /// Markers in pages, and what stands in their place in each answer.
     pub(crate) swaps: Vec<(Box<str>, SwapOf)>,
     pub(crate) original_uri: Option<UriOf>,
@@ -201,6 +203,8 @@ impl<Form> CacheLayer<Form> {
             strip_unkeyed: false,
             encodings: Vec::new(),
             dry_run: false,
+            #[cfg(feature = "audit")]
+            audit: None,
             swaps: Vec::new(),
             original_uri: None,
             route_label: None,
@@ -422,6 +426,11 @@ impl<Form> CacheLayer<Form> {
     pub const fn patience(mut self, patience: Duration) -> Self {
         self.settings.patience = patience;
         self
+    }
+
+    #[cfg(feature = "audit")]
+    pub(crate) const fn settings_mut(&mut self) -> &mut Settings {
+        &mut self.settings
     }
 
     #[cfg(test)]

@@ -1,6 +1,8 @@
 //! The HTTP response cache: one mechanism, and presets of it.
 
 mod admit;
+#[cfg(feature = "audit")]
+mod audited;
 mod body;
 mod content;
 mod decorate;

@@ -37,7 +37,7 @@ use crate::trace;
 /// cloned and driven to readiness on its own.
 #[derive(Clone)]
 pub struct ResponseCache<S> {
-    inner: S,
+    pub(super) inner: S,
     pub(super) settings: Arc<Settings>,
 }
 
@@ -361,7 +361,12 @@ impl<S: Clone> ResponseCache<S> {
                 };
                 let seen = Seen::of(&entry).since(began);
                 settings.count_seen(&parts, Outcome::Hit, Reason::Fresh, seen);
-                ResponseFuture::ready(serve(settings, &entry, &ask.reading(&parts), age, telling))
+                let response = serve(settings, &entry, &ask.reading(&parts), age, telling);
+                #[cfg(feature = "audit")]
+                if settings.audit.is_some() {
+                    self.audit(&entry, parts, body);
+                }
+                ResponseFuture::ready(response)
             }
             Found::WhileRevalidate {
                 entry,

@@ -7,6 +7,8 @@
 )]
 
 mod accounts;
+#[cfg(feature = "audit")]
+mod audit;
 mod axum_stack;
 mod basics;
 mod bodies;
