@@ -5,6 +5,7 @@
 //! `routes.rs` is the map of the site, `changes.rs` the contract between its
 //! reads and its writes.
 
+mod admin;
 mod api;
 mod caching;
 mod changes;
@@ -22,6 +23,7 @@ mod templates;
 mod write;
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +32,7 @@ use caching::Caching;
 use minijinja::Environment;
 use pitlane::Caches;
 use pitlane::changes::Changes;
+use pitlane::stats::{StatsKeeper, StatsOptions};
 use sqlx::SqlitePool;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -68,6 +71,8 @@ impl Site {
 pub struct Opened {
     site: Site,
     database: db::Database,
+    door: admin::Door,
+    stats: StatsKeeper,
 }
 
 impl std::fmt::Debug for Opened {
@@ -82,6 +87,7 @@ impl std::fmt::Debug for Opened {
 ///
 /// The database cannot be opened or filled.
 pub async fn open(options: Options) -> Result<Opened, BoxError> {
+    let door = admin::Door::open(options.admin_token_file.as_deref())?;
     let database = db::open(options.database.as_deref()).await?;
     let caching = Caching::new(&options)?;
     if database.is_new {
@@ -95,7 +101,13 @@ pub async fn open(options: Options) -> Result<Opened, BoxError> {
         handler_delay: options.handler_delay,
         expose_tags: options.expose_tags,
     }));
-    Ok(Opened { site, database })
+    let stats = site.0.caching.caches.keep_stats(StatsOptions::new());
+    Ok(Opened {
+        site,
+        database,
+        door,
+        stats,
+    })
 }
 
 impl Opened {
@@ -103,6 +115,12 @@ impl Opened {
     /// needs `self` to stay, which owns the temporary folder.
     pub fn router(&self) -> Router {
         routes::routes(self.site.clone())
+    }
+
+    /// The file with the token that opens the dashboard.
+    #[must_use]
+    pub fn token_file(&self) -> &Path {
+        self.door.file()
     }
 
     /// Serves the site on `listener` until `shutdown` resolves, then lets the
@@ -118,7 +136,12 @@ impl Opened {
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), BoxError> {
         let (stopping, mut stopped) = watch::channel(false);
-        let server = axum::serve(listener, self.router()).with_graceful_shutdown(async move {
+        let address = listener.local_addr()?;
+        let caches = &self.site.0.caching.caches;
+        let router = admin::mount(self.router(), caches, &self.door, address, stopped.clone());
+        // The admin pages tell peers apart by their addresses.
+        let service = router.into_make_service_with_connect_info::<SocketAddr>();
+        let server = axum::serve(listener, service).with_graceful_shutdown(async move {
             shutdown.await;
             let _ = stopping.send(true);
         });
@@ -133,6 +156,7 @@ impl Opened {
             () = overdue => {}
             () = monitoring::upkeep() => {}
         }
+        self.stats.end().await;
         let caching = &self.site.0.caching;
         let (told, saved) =
             tokio::join!(caching.shutdown(FAREWELL), caching.save_sessions(FAREWELL));
@@ -160,9 +184,10 @@ pub async fn serve(
     open(options).await?.serve(listener, shutdown).await
 }
 
-/// What the program prints when it starts.
+/// What the program prints when it starts. Whoever reads the file can open
+/// the dashboard.
 #[must_use]
-pub fn banner(address: SocketAddr) -> String {
+pub fn banner(address: SocketAddr, token_file: &Path) -> String {
     let url = format!("http://{address}");
     format!(
         "SimLane is open\n\
@@ -173,11 +198,15 @@ pub fn banner(address: SocketAddr) -> String {
          \n  the API  {url}/api/clubs\
          \n  metrics  {url}/metrics\
          \n  sign in  {url}/login   (user: {user}, password: {password})\n\
+         \nWhat the cache does, and why: {url}{dashboard}/\
+         \n  its token is in {token_file}\n\
          \nAsk twice, and Cache-Status tells of a miss and then of a hit:\n\
          \n  curl -i {url}/clubs/1\n\
          \nChange what it shows, and the next answer is a miss with the change in it:\n\
          \n  curl -i -X PATCH {url}/api/clubs/1 -H 'content-type: application/json' -d '{{\"tagline\":\"Still on the limit\"}}'\n\
          \nctrl-c stops it.",
+        dashboard = admin::MOUNT,
+        token_file = token_file.display(),
         user = db::DEMO_USER,
         password = db::DEMO_PASSWORD,
     )

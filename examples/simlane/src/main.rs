@@ -50,7 +50,7 @@ async fn run(options: Options) -> Result<(), BoxError> {
         );
     }
     let site = open(options).await?;
-    println!("{}", banner(listener.local_addr()?));
+    println!("{}", banner(listener.local_addr()?, site.token_file()));
     site.serve(listener, stop()).await
 }
 

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
@@ -39,6 +40,11 @@ pub struct Options {
     #[arg(long, value_name = "DURATION", default_value = "0", value_parser = duration)]
     pub handler_delay: Duration,
 
+    /// File with the token that opens /admin/cache/, of at least 32 bytes
+    /// [default: a new one in a file that only you can read]
+    #[arg(long, value_name = "FILE")]
+    pub admin_token_file: Option<PathBuf>,
+
     /// Emit `x-shown-tags` and `x-touched-tags`: a hook for tests, not a flag.
     #[arg(skip)]
     pub expose_tags: bool,
@@ -57,6 +63,7 @@ impl Default for Options {
             redis: None,
             cache: Switch::On,
             handler_delay: Duration::ZERO,
+            admin_token_file: None,
             expose_tags: false,
             redis_budget: None,
         }
@@ -119,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_flag_that_does_not_exist_yet_is_an_error() {
-        let error = Options::try_parse_from(["simlane", "--admin-token-file=token"]).unwrap_err();
+        let error = Options::try_parse_from(["simlane", "--admin-token=secret"]).unwrap_err();
         assert_eq!(error.kind(), clap::error::ErrorKind::UnknownArgument);
     }
 
