@@ -186,7 +186,7 @@ impl<S> Call<S> {
         let asker = Asker::new(
             Some((*self.method.path).into()),
             extensions,
-            &self.settings.cache.shared().clock,
+            &self.settings.cache,
         );
         let filling = Filling::begin(&self.settings.cache);
         let request = request(self.parts, self.message);
@@ -206,8 +206,7 @@ impl<S> Call<S> {
         match answer {
             Ok(response) => Ok(settle(response, draft, &asker, why).await),
             Err(error) => {
-                let stats = draft.settings.cache.stats();
-                asker.count(stats, outcome(why), Reason::Failed);
+                asker.count(outcome(why), Reason::Failed);
                 draft.give_up(Reason::Failed);
                 Err(error)
             }
@@ -247,7 +246,7 @@ where
         Recorded::Refused(reason) => (false, reason),
         Recorded::Stored | Recorded::Open => (true, why),
     };
-    asker.count(settings.cache.stats(), outcome(why), detail);
+    asker.count(outcome(why), detail);
     if settings.cache_status {
         let status = None;
         let telling = Telling::Forward {

@@ -236,8 +236,7 @@ impl<S, Q> Call<S, Q> {
     }
 
     fn count_given(&self, outcome: Outcome, reason: Reason, entry: &Entry) {
-        let stats = self.settings.cache.stats();
-        self.asker.count_given(stats, outcome, reason, entry);
+        self.asker.count_given(outcome, reason, entry);
     }
 
     /// Computes for everybody who waits.
@@ -529,8 +528,7 @@ pub(crate) fn serve_stale<R: Body>(
     reading: &Reading<'_>,
     status: Option<StatusCode>,
 ) -> Response<ResponseBody<R>> {
-    let (outcome, reason) = (Outcome::Stale, Reason::StaleIfError);
-    asker.count_given(settings.cache.stats(), outcome, reason, &fallback.entry);
+    asker.count_given(Outcome::Stale, Reason::StaleIfError, &fallback.entry);
     let telling = Telling::StandIn {
         status,
         ttl: -fallback.stale_for.cast_signed(),

@@ -15,7 +15,7 @@ use super::{
     fetch::{Call, serve_stale},
     lookup::{Stale, response_of},
     service::Reading,
-    settle::{Settling, count, is_failure, tell},
+    settle::{Settling, is_failure, tell},
 };
 use crate::cache::{Entry, Scope, Usable};
 
@@ -65,7 +65,7 @@ impl<S, Q> Call<S, Q> {
             return Ok(serve_stale(&settings, asker, &fallback, &reading, status));
         }
         if answer.is_err() {
-            count(&settings, &settling.asker, outcome, Reason::Failed);
+            settling.asker.count(outcome, Reason::Failed);
         }
         let (mut parts, body) = answer?.into_parts();
         let outer = Scope::current();
@@ -73,7 +73,7 @@ impl<S, Q> Call<S, Q> {
             settling.asked.pass_on(&parts, &outer);
         }
         settling.asked.filling.end(why);
-        count(&settings, &settling.asker, outcome, why);
+        settling.asker.count(outcome, why);
         if head && parts.status == StatusCode::OK && known {
             settling.learn(&entry, &parts);
         }

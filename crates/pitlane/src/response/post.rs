@@ -14,7 +14,7 @@ use super::{
     decorate::dress,
     fetch::Call,
     owing::Owing,
-    settle::{Settling, count, tell},
+    settle::{Settling, tell},
 };
 use crate::cache::Scope;
 
@@ -38,7 +38,7 @@ impl<S, Q> Call<S, Q> {
         owing.begin();
         let work = work.instrument(settling.asked.filling.span());
         let response = work.await.inspect_err(|_| {
-            count(&settings, &settling.asker, Outcome::Bypass, Reason::Failed);
+            settling.asker.count(Outcome::Bypass, Reason::Failed);
         })?;
         owing.answered(&response);
         let (mut parts, body) = response.into_parts();
@@ -51,7 +51,7 @@ impl<S, Q> Call<S, Q> {
             settling.asked.pass_on(&parts, &outer);
         }
         settling.asked.filling.end(why);
-        count(&settings, &settling.asker, Outcome::Bypass, why);
+        settling.asker.count(Outcome::Bypass, why);
         dress(&settings, &mut parts.headers, false);
         tell(&settings, &mut parts.headers, why, false, why);
         Ok(Response::from_parts(parts, ResponseBody::passing(body)))

@@ -25,6 +25,8 @@ impl<S, Q> Call<S, Q> {
         R: Body<Data = Bytes> + Send + 'static,
         R::Error: Send,
     {
+        // Whoever asked has its answer.
+        self.asker.dismiss();
         let Joined::Lead(lead) = self.join() else {
             return;
         };

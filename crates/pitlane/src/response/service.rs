@@ -539,11 +539,7 @@ impl<S: Clone> ResponseCache<S> {
             .map(Box::from);
         Call {
             place: Place::new(&self.settings.cache, key.to_vec()),
-            asker: Asker::new(
-                label,
-                &mut parts.extensions,
-                &self.settings.cache.shared().clock,
-            ),
+            asker: Asker::new(label, &mut parts.extensions, &self.settings.cache),
             budget: ask.budget.take().or_else(|| self.settings.cache.budget()),
             uri: self.settings.uri_of(&parts).clone(),
             inner: self.inner.clone(),

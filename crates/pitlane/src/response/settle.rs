@@ -6,7 +6,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode, header};
 use http_body::Body;
-use pitlane_core::{Outcome, Reason};
+use pitlane_core::Reason;
 
 use super::{
     body::ResponseBody,
@@ -50,7 +50,7 @@ impl Settling {
         }
         if self.counted {
             let outcome = outcome(self.why);
-            count(&self.asked.settings, &self.asker, outcome, reason);
+            self.asker.count(outcome, reason);
         }
     }
 
@@ -244,8 +244,4 @@ pub(crate) fn tell(
 /// Statuses for which something stale may be served instead (RFC 5861 §4).
 pub(crate) fn is_failure(status: StatusCode) -> bool {
     matches!(status.as_u16(), 500 | 502 | 503 | 504)
-}
-
-pub(crate) fn count(settings: &Settings, asker: &Asker, outcome: Outcome, reason: Reason) {
-    asker.count(settings.cache.stats(), outcome, reason);
 }

@@ -1,6 +1,6 @@
 //! Stored answers that the inner service confirms (RFC 9111 §4.3).
 
-use std::{mem, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode, header, response};
@@ -17,7 +17,7 @@ use super::{
     decorate::dress,
     lookup::{is_never_fresh, response_of},
     service::{Reading, serve},
-    settle::{Settling, count, reason_to_pass, tell},
+    settle::{Settling, reason_to_pass, tell},
     status::Telling,
     store::Committed,
     stored::StoredResponse,
@@ -67,11 +67,11 @@ impl Settling {
             return self.contradicted(answer, entry, lead);
         }
         let settings = Arc::clone(&self.asked.settings);
-        let (why, asker) = (self.why, mem::take(&mut self.asker));
+        let (why, asker) = (self.why, self.asker.take());
         let (counted, conditional) = (self.counted, self.conditional.take());
         let tally = |detail| {
             if counted {
-                count(&settings, &asker, Outcome::Revalidated, detail);
+                asker.count(Outcome::Revalidated, detail);
             }
         };
         match self.freshen(
@@ -171,12 +171,7 @@ impl Settling {
         }
         self.asked.filling.end(Reason::Validated);
         if self.counted {
-            count(
-                &settings,
-                &self.asker,
-                Outcome::Revalidated,
-                Reason::Validated,
-            );
+            self.asker.count(Outcome::Revalidated, Reason::Validated);
         }
         let reading = Reading {
             head: false,

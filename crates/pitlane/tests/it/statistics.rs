@@ -290,8 +290,61 @@ async fn values_that_are_used_are_among_the_top_keys() {
     assert_eq!(cache.windows.since_start.outcomes.total(), 0);
 }
 
+/// So many requests were answered, and counted.
+async fn until_counted(site: &Site, count: u64) {
+    let wait = async {
+        while site.numbers().totals.windows.since_start.outcomes.total() < count {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(10), wait).await;
+    assert!(waited.is_ok(), "{:?}", site.numbers().caches[0].reasons);
+}
+
 #[tokio::test]
-async fn a_request_whose_client_left_is_counted_once() {
+async fn a_request_whose_client_left_before_its_answer_is_an_abandoned_miss() {
+    let gate = Gate::new();
+    let origin = {
+        let gate = gate.clone();
+        Origin::new(move |_, _| {
+            let gate = gate.clone();
+            async move {
+                gate.pass().await;
+                Origin::reply(FRESH, "body")
+            }
+        })
+    };
+    let site = Site::start(&origin).await;
+    let url = site.server.url("/a");
+    let asking = || async {
+        let client = Client::new(Protocol::Http1);
+        client.get(&url, &[]).await
+    };
+    let first = tokio::spawn({
+        let url = url.clone();
+        async move { Client::new(Protocol::Http1).get(&url, &[]).await }
+    });
+    gate.arrival().await;
+    first.abort();
+    until_counted(&site, 1).await;
+    assert_eq!(
+        reasons(cache(&site.numbers(), "default")),
+        [("miss", "abandoned", 1)]
+    );
+    // Who comes next is answered, and counted for itself.
+    gate.open(9);
+    asking().await;
+    let node = site.numbers();
+    let counted = reasons(cache(&node, "default"));
+    assert_eq!(
+        counted.iter().map(|(_, _, count)| count).sum::<u64>(),
+        2,
+        "{counted:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_request_whose_client_left_in_the_middle_of_its_answer_is_counted_once() {
     let gate = Gate::new();
     let origin = {
         let gate = gate.clone();
@@ -301,22 +354,39 @@ async fn a_request_whose_client_left_is_counted_once() {
         })
     };
     let site = Site::start(&origin).await;
-    let _keeper = site.caches.keep_stats(options());
     let url = site.server.url("/a");
     let request = http::Request::get(&url).body(Default::default()).unwrap();
     drop(site.client.begin(request).await);
-    gate.open(1);
-    while site.numbers().caches[0]
-        .windows
-        .since_start
-        .outcomes
-        .total()
-        == 0
-    {
-        tokio::task::yield_now().await;
-    }
+    gate.open(9);
+    until_counted(&site, 1).await;
+    site.get("/b").await;
     let outcomes = site.numbers().totals.windows.since_start.outcomes;
-    assert_eq!((outcomes.total(), outcomes.miss), (1, 1));
+    assert_eq!((outcomes.total(), outcomes.miss), (2, 2));
+}
+
+#[tokio::test]
+async fn a_stale_answer_and_its_refresh_are_one_request() {
+    let origin = Origin::counting(&[("cache-control", "max-age=1, stale-while-revalidate=60")]);
+    let site = Site::start(&origin).await;
+    site.get("/a").await;
+    site.clock.advance(Duration::from_secs(2));
+    site.get("/a").await;
+    let wait = async {
+        while origin.calls() < 2 || site.caches.background() > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(10), wait).await;
+    assert!(waited.is_ok(), "it is refreshed");
+    let counted = site.numbers();
+    let counted = reasons(cache(&counted, "default"));
+    assert_eq!(
+        counted,
+        [
+            ("stale", "stale-while-revalidate", 1),
+            ("miss", "uri-miss", 1)
+        ]
+    );
 }
 
 #[tokio::test]
