@@ -345,3 +345,90 @@ async fn a_confirmed_entry_stays_as_it_was() {
     assert_eq!(get(&service, "/").await.detail(), "validated");
     assert_eq!(origin.calls(), 3);
 }
+
+#[tokio::test]
+async fn a_key_says_whom_it_is_for_and_leaves_out_what_does_not_count() {
+    let bench = bench();
+    let layer: ResponseCacheLayer = bench
+        .layer
+        .query_ignore(["utm_*"])
+        .tenant(|_| Some("acme".to_owned()))
+        .per_user(|_| Some("42".to_owned()));
+    let service = layer.layer(Origin::counting(FRESH));
+    let told = why_get(&service, "/a?utm_x=1&page=2").await;
+    let key = told.key.unwrap();
+    assert_eq!(key, "site.test/a?page=2 user:42 tenant:acme");
+    assert_eq!(told.reason, Reason::UriMiss);
+}
+
+#[tokio::test]
+async fn a_head_is_asked_about_like_a_get() {
+    let bench = bench();
+    let origin = Origin::counting(FRESH);
+    let service = bench.layer.layer(origin.clone());
+    let head = || request(Method::HEAD, "/", &[]);
+    assert_eq!(why(&service, head()).await[0].reason, Reason::HeadMiss);
+    get(&service, "/").await;
+    let told = why(&service, head()).await.remove(0);
+    assert_eq!((told.outcome, told.reason), (Outcome::Hit, Reason::Fresh));
+    assert_eq!(origin.calls(), 2);
+}
+
+/// A question counts as no use, so it keeps nothing from being pushed out.
+#[tokio::test]
+async fn the_stored_entry_is_looked_at_as_a_copy() {
+    let bench = bench();
+    let service = bench.layer.layer(Origin::counting(&[
+        ("cache-control", "max-age=60"),
+        ("cache-tag", "a"),
+    ]));
+    get(&service, "/").await;
+    // Something else is invalidated, so the entry is judged anew by whoever comes first.
+    let position = || async { why_get(&service, "/").await.entry.unwrap().position };
+    let before = position().await;
+    let _ = bench.caches.invalidate(["b"]).await.unwrap();
+    let (first, second) = (position().await, position().await);
+    // Each question finds it fresh in a copy of its own.
+    assert_eq!(first, second);
+    assert_ne!(first, before);
+    let _ = bench.caches.invalidate(["a"]).await.unwrap();
+    assert_eq!(why_get(&service, "/").await.reason, Reason::Invalidated);
+}
+
+#[tokio::test]
+async fn what_the_layer_is_told_not_to_tell_is_explained_all_the_same() {
+    let bench = bench();
+    let layer: ResponseCacheLayer = bench.layer.without_cache_status();
+    let service = layer.layer(Origin::counting(NO_STORE));
+    let (request, asked) = Asking::mark(request(Method::GET, "/", &[])).unwrap();
+    let answer = try_send(service, request).await.unwrap();
+    assert!(!answer.headers.contains_key("cache-status"));
+    assert_eq!(asked.explanations()[0].reason, Reason::NoStore);
+}
+
+/// The handler sees the request as any other, so what it does by itself it does here too.
+#[tokio::test]
+async fn a_handler_that_takes_something_stale_is_found_out() {
+    let bench = bench();
+    let cache = bench.cache.clone();
+    let stored = cache.clone();
+    let service = bench.layer.layer(Origin::new(move |_, _| {
+        let cache = stored.clone();
+        async move {
+            let value = cache.get(&pitlane::Key::new("part"));
+            let stale = value.is_some_and(|value| value.is_stale());
+            Origin::reply(FRESH, if stale { "old" } else { "new" })
+        }
+    }));
+    let pitlane::Claim::Fill(fill) = cache.claim(&pitlane::Key::new("part")).await else {
+        panic!("nothing is there");
+    };
+    let window = Duration::from_secs(60);
+    let freshness = pitlane::Freshness::new(Duration::from_secs(10));
+    let freshness = freshness.with_stale_while_revalidate(window);
+    fill.store_with("part", freshness, [] as [&str; 0]);
+    assert!(why_get(&service, "/").await.stored);
+    bench.clock.advance(Duration::from_secs(20));
+    let told = why_get(&service, "/").await;
+    assert_eq!((told.reason, told.stored), (Reason::StaleDependency, false));
+}

@@ -6,6 +6,8 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+#[cfg(feature = "explain")]
+mod asking;
 mod book;
 mod contract;
 mod drive;

@@ -5,6 +5,8 @@ mod clears;
 mod coherence;
 #[cfg(feature = "data")]
 mod data;
+#[cfg(feature = "explain")]
+mod explain;
 mod faults;
 mod fragments;
 mod invalidate_layer;
@@ -13,9 +15,9 @@ mod locks;
 mod nodes;
 mod pages;
 mod places;
-#[cfg(feature = "stats")]
-mod statistics;
 #[cfg(feature = "explain")]
 mod reasons;
+#[cfg(feature = "stats")]
+mod statistics;
 mod validation;
 mod values;

@@ -1,6 +1,12 @@
 //! Every reason there is, brought about: what Cache-Status says of it, what is counted, and what an
 //! explanation tells come to the same.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
 mod case;
 mod grpc;
 mod rows;
