@@ -1,6 +1,7 @@
 //! What can be said on the command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use secrecy::SecretString;
@@ -66,6 +67,14 @@ pub(crate) enum Command {
     Inspect(Inspect),
     /// Ends everything that carries a tag, lies below a key, or is at a URL.
     Invalidate(Invalidate),
+    /// Shows hits, misses and what else servers count, per cache, per server and in all.
+    Stats(Stats),
+    /// Fills caches: asks a server for pages before visitors do.
+    Warm(Warm),
+    /// Says why a request is answered as it is, and what to change.
+    Explain(Explain),
+    /// Shows what all servers do, as it changes; q ends it.
+    Top(Top),
     /// Writes a script that completes commands for a shell.
     Completions(Completions),
     /// Writes the manual page.
@@ -140,6 +149,101 @@ pub(crate) struct Invalidate {
     /// Counts what would end, and ends nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Stats {
+    #[command(flatten)]
+    pub(crate) caches: Caches,
+    /// Shows them again every two seconds, until Ctrl-C.
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) watch: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("which").required(true))]
+pub(crate) struct Warm {
+    #[command(flatten)]
+    pub(crate) caches: Caches,
+    /// The pages in this file: a path or a URL on each line. `-` is standard input.
+    #[arg(long, value_name = "FILE", group = "which")]
+    pub(crate) urls: Option<PathBuf>,
+    /// The pages of this sitemap, or index of sitemaps: a URL, or a path of the target.
+    #[arg(long, value_name = "URL", group = "which")]
+    pub(crate) sitemap: Option<String>,
+    /// The pages that were asked for most, as many as this, as the servers' stats have them.
+    #[arg(long, value_name = "COUNT", group = "which",
+        value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) popular: Option<u32>,
+    /// The server that is asked, as in http://127.0.0.1:3000. URLs keep their hosts as a header.
+    #[arg(long, value_name = "URL")]
+    pub(crate) target: String,
+    /// A header of every request, as in `Accept-Language: de`.
+    #[arg(long = "header", value_name = "HEADER")]
+    pub(crate) headers: Vec<String>,
+    /// How many requests are on their way at once.
+    #[arg(long, value_name = "COUNT", default_value_t = 4,
+        value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub(crate) concurrency: u32,
+    /// How many requests begin in a second, at most.
+    #[arg(long, value_name = "COUNT", default_value_t = 100,
+        value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) rate: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// A path of the node that --admin names, or a URL: then its host is asked for.
+    #[arg(required_unless_present = "offline")]
+    pub(crate) url: Option<String>,
+    /// A header of the request, as in `Cookie: theme=dark`.
+    #[arg(long = "header", value_name = "HEADER", conflicts_with = "offline")]
+    pub(crate) headers: Vec<String>,
+    /// The method: GET or HEAD.
+    #[arg(long, default_value = "GET", conflicts_with = "offline")]
+    pub(crate) method: String,
+    /// Explains a recording: a HAR, or the header blocks of a request and its answer. `-` is
+    /// standard input.
+    #[arg(long, value_name = "FILE", conflicts_with = "url")]
+    pub(crate) offline: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) layer: Layer,
+}
+
+/// The layer that a recording goes through.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "The layer of a recording")]
+pub(crate) struct Layer {
+    /// What HTTP allows is decided by: `rfc` or `application`.
+    #[arg(long, default_value = "application", requires = "offline")]
+    pub(crate) profile: ProfileName,
+    /// How long an answer is fresh that doesn't say, as in 15m.
+    #[arg(long, value_name = "DURATION", requires = "offline", value_parser = pitlane::parse_duration)]
+    pub(crate) ttl: Option<Duration>,
+    /// A cookie that doesn't make its sender somebody; a name may end in `*`.
+    #[arg(long = "harmless-cookie", value_name = "NAME", requires = "offline")]
+    pub(crate) harmless_cookies: Vec<String>,
+    /// A request header that is part of the key.
+    #[arg(long = "key-header", value_name = "NAME", requires = "offline")]
+    pub(crate) key_headers: Vec<http::HeaderName>,
+    /// Another status than 200 that is stored.
+    #[arg(long = "status", value_name = "CODE", requires = "offline")]
+    pub(crate) statuses: Vec<http::StatusCode>,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum ProfileName {
+    Rfc,
+    Application,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Top {
+    #[command(flatten)]
+    pub(crate) caches: Caches,
+    /// How often it is looked, as in 2s.
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = pitlane::parse_duration)]
+    pub(crate) every: Duration,
 }
 
 #[derive(Debug, Args)]

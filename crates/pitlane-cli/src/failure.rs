@@ -37,8 +37,8 @@ impl Failure {
         Self::new(Kind::Failed, message)
     }
 
-    pub(crate) fn interrupted(message: impl Into<String>) -> Self {
-        Self::new(Kind::Interrupted, message)
+    pub(crate) fn interrupted() -> Self {
+        Self::new(Kind::Interrupted, "interrupted")
     }
 
     fn new(kind: Kind, message: impl Into<String>) -> Self {

@@ -7,6 +7,7 @@ use comfy_table::{Table, presets};
 use serde::Serialize;
 
 use crate::failure::Failure;
+use crate::text;
 
 pub(crate) struct Output {
     json: bool,
@@ -59,7 +60,7 @@ impl Output {
 
     /// Tells on standard error what is going on, beside the result.
     pub(crate) fn note(&self, text: &str) {
-        let _ = writeln!(io::stderr(), "{text}");
+        let _ = writeln!(io::stderr(), "{}", text::harmless(text));
     }
 
     /// Tells what went wrong.

@@ -3,7 +3,8 @@
 use std::env;
 use std::time::Duration;
 
-use pitlane::{Cache, Caches, CachesBuilder};
+use pitlane::manage::printable;
+use pitlane::{Cache, Caches, CachesBuilder, Kind};
 use secrecy::SecretString;
 use tokio::time::{sleep, timeout};
 
@@ -30,10 +31,27 @@ pub(crate) struct Session {
     chosen: Vec<Cache>,
 }
 
+/// Whether a log may be begun where there is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Log {
+    /// It may: a check of a new Redis begins it, as the first server would.
+    Begin,
+    /// It may not: what is said to a log that no server follows is said to nobody.
+    Join,
+}
+
 impl Session {
     /// Connects, and joins the log.
-    pub(crate) async fn open(place: &Place, wanted: &arguments::Caches) -> Result<Self, Failure> {
-        let caches = configure(place, wanted)?.build()?;
+    pub(crate) async fn open(
+        place: &Place,
+        wanted: &arguments::Caches,
+        log: Log,
+    ) -> Result<Self, Failure> {
+        let (mut builder, configured) = configure(place, wanted)?;
+        if log == Log::Join {
+            builder = builder.only_join();
+        }
+        let caches = builder.build()?;
         let chosen = if wanted.names.is_empty() {
             caches.iter().cloned().collect()
         } else {
@@ -41,15 +59,26 @@ impl Session {
             named.collect::<Result<_, _>>()?
         };
         let session = Self { caches, chosen };
-        session.join().await?;
-        Ok(session)
+        // Stores are not judged by the log.
+        let needs_log = configured || !wanted.store;
+        let mut ready = session.join(place, needs_log).await;
+        if ready.is_ok() && !configured {
+            ready = session.check_kinds(wanted).await;
+        }
+        match ready {
+            Ok(()) => Ok(session),
+            Err(failure) => {
+                session.close().await;
+                Err(failure)
+            }
+        }
     }
 
     pub(crate) fn chosen(&self) -> &[Cache] {
         &self.chosen
     }
 
-    async fn join(&self) -> Result<(), Failure> {
+    async fn join(&self, place: &Place, needs_log: bool) -> Result<(), Failure> {
         let Some(redis) = self.caches.redis() else {
             return Err(Failure::usage(
                 "the configuration names no Redis, and memory is each server's own: say --redis \
@@ -58,20 +87,47 @@ impl Session {
         };
         let joined = async {
             let has_joined = || self.caches.log_status()?.position;
-            while has_joined().is_none() {
+            while needs_log && has_joined().is_none() {
                 sleep(LOOK).await;
             }
             // A Redis that takes no writes is one all the same: what needs them says what it says.
             let _ = timeout(ALL, redis.when_closed()).await;
         };
-        if timeout(PATIENCE, joined).await.is_ok() {
+        let joined = timeout(PATIENCE, joined).await.is_ok();
+        let closed = timeout(LOOK, redis.when_closed()).await.is_ok();
+        if joined && (needs_log || closed) {
             return Ok(());
         }
         let address = redis.address();
-        let why = self.why();
+        if !closed {
+            let why = self.why();
+            return Err(Failure::failed(format!(
+                "Redis at {address} can't be reached{why}"
+            )));
+        }
+        let namespace = place.namespace.as_deref().map(printable);
+        let namespace = namespace.map_or_else(String::new, |name| format!(" {name}"));
         Err(Failure::failed(format!(
-            "Redis at {address} can't be reached{why}"
+            "Redis at {address} has no invalidation log of the namespace{namespace} in that \
+             database, so no server would hear of it: say --config, --namespace or --log-database \
+             as the servers have them"
         )))
+    }
+
+    /// Without a configuration nobody said what kind of cache is meant, and a store that is
+    /// treated as a cache seems to be cleared and isn't.
+    async fn check_kinds(&self, wanted: &arguments::Caches) -> Result<(), Failure> {
+        for cache in &self.chosen {
+            let name = cache.name();
+            let is_store = self.caches.kind_in_redis(name).await? == Some(Kind::Store);
+            if is_store && !wanted.store {
+                return Err(Failure::usage(format!("{name} is a store: say --store")));
+            }
+            if wanted.store && !is_store {
+                return Err(Failure::failed(format!("Redis has no store called {name}")));
+            }
+        }
+        Ok(())
     }
 
     /// What Redis is known to say against us, to stand behind a sentence.
@@ -99,7 +155,8 @@ impl Session {
 }
 
 /// What is said on the command line wins over the environment, and that over the file.
-fn configure(place: &Place, wanted: &arguments::Caches) -> Result<CachesBuilder, Failure> {
+/// Says, too, whether there is a file.
+fn configure(place: &Place, wanted: &arguments::Caches) -> Result<(CachesBuilder, bool), Failure> {
     let secret = |name| env::var(name).ok().map(SecretString::from);
     let url = place.redis.clone().or_else(|| secret("PITLANE_REDIS_URL"));
     let config = place.config.clone();
@@ -125,7 +182,7 @@ fn configure(place: &Place, wanted: &arguments::Caches) -> Result<CachesBuilder,
     if let Some(database) = place.log_database {
         builder = builder.log_database(database);
     }
-    Ok(builder.redis_budget(BUDGET))
+    Ok((builder.redis_budget(BUDGET), config.is_some()))
 }
 
 /// Without a configuration there are the caches that are named, in the URL's database.

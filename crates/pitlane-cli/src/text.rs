@@ -53,9 +53,33 @@ pub(crate) fn between(from: u64, to: u64) -> f64 {
     millis / 1e3
 }
 
+/// What somebody else said, without characters that garble a terminal. Lines stay lines.
+pub(crate) fn harmless(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        let turns = matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}');
+        if character == '\n' || !(character.is_control() || turns) {
+            out.push(character);
+        } else {
+            out.extend(character.escape_unicode());
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_others_say_is_harmless() {
+        assert_eq!(
+            harmless("a\x1b[2J\nb\r\u{202e}"),
+            "a\\u{1b}[2J\nb\\u{d}\\u{202e}"
+        );
+        assert_eq!(harmless("Zürich"), "Zürich");
+    }
 
     #[test]
     fn sizes_and_spans_have_few_digits() {

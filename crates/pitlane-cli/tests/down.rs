@@ -6,8 +6,10 @@ use pitlane_testkit::RedisServer;
 
 use crate::run::{Ended, pitlane};
 
-const COMMANDS: [&[&str]; 6] = [
+const COMMANDS: [&[&str]; 8] = [
     &["test"],
+    &["stats"],
+    &["warm", "--popular", "5", "--target", "http://127.0.0.1:9"],
     &["keys"],
     &["inspect", "/clubs"],
     &["clear", "--yes"],

@@ -2,8 +2,14 @@
 
 mod clears;
 mod down;
+mod explains;
 mod invalidations;
 mod keys;
+mod logs;
 mod run;
+mod schema;
+mod schemas;
 mod site;
+mod stats;
 mod usage;
+mod warms;

@@ -28,7 +28,7 @@ pub(crate) async fn run(session: Rc<Session>, output: &Output) -> Result<(), Fai
             writeln!(out, "{}", report.cache)?;
             for step in &report.steps {
                 let time = step.seconds.map(text::span).unwrap_or_default();
-                let detail = step.detail.as_deref().unwrap_or_default();
+                let detail = text::harmless(step.detail.as_deref().unwrap_or_default());
                 let line = format!(
                     "  {:<7} {:<14} {time:>9}  {detail}",
                     step.name, step.outcome

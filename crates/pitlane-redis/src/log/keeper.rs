@@ -131,9 +131,12 @@ async fn rejoin(link: &Link, known: Incarnation, refused: Refused) -> Result<(),
     }
 }
 
-/// Joins the log as it is; begins it if there is none.
+/// Joins the log as it is; begins it if there is none and that is wanted.
 async fn join(link: &Link) -> Result<(), Unknown> {
     let hint = link.calls.hint().await.map_err(|_| Unknown)?;
+    if hint.is_none() && link.settings.only_join {
+        return Err(Unknown);
+    }
     let next = hint.map_or(Next::Renew(Expected::Nothing), Next::Check);
     settle(link, next).await
 }

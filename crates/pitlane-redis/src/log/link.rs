@@ -85,6 +85,7 @@ pub(super) struct Settings {
     pub(super) max_degraded: Option<Duration>,
     pub(super) retention: Duration,
     pub(super) max_tags: u64,
+    pub(super) only_join: bool,
     pub(super) clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
 }
 
@@ -139,6 +140,13 @@ impl RedisLogBuilder {
     /// it forgets costs misses.
     pub const fn max_tags(mut self, tags: u64) -> Self {
         self.settings.max_tags = tags;
+        self
+    }
+
+    /// Joins a log that is there, and begins none: a tool would otherwise begin one where no
+    /// server looks. Without a log it never joins.
+    pub const fn only_join(mut self, only: bool) -> Self {
+        self.settings.only_join = only;
         self
     }
 
@@ -198,6 +206,7 @@ impl RedisLog {
             max_degraded: None,
             retention: Duration::from_secs(7 * 24 * 3600),
             max_tags: 1_000_000,
+            only_join: false,
             clock: Arc::new(clock),
         };
         Ok(RedisLogBuilder {

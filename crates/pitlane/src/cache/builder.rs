@@ -99,6 +99,15 @@ impl CachesBuilder {
         self
     }
 
+    /// Joins an invalidation log that is there, and begins none: for tools, which would otherwise
+    /// begin one where no server looks, and speak to nobody. Where there is no log the caches work
+    /// as if Redis were out of reach.
+    #[cfg(feature = "redis")]
+    pub const fn only_join(mut self) -> Self {
+        self.redis.only_join = true;
+        self
+    }
+
     /// Which database the invalidation log lives in: by default that of the cache `default`, or
     /// of the first one by name. All servers of a namespace have to agree on it.
     #[cfg(feature = "redis")]

@@ -27,6 +27,7 @@ pub(super) struct Wanted {
     pub(super) budget: Option<Duration>,
     pub(super) log_database: Option<u8>,
     pub(super) max_degraded: Option<Duration>,
+    pub(super) only_join: bool,
 }
 
 impl Wanted {
@@ -85,7 +86,10 @@ pub(super) fn connect(
     ));
     let clock = clock.clone();
     let link = RedisLog::builder(&redis, log_database, namespace, move || clock.now());
-    let link = link.map_err(wrong)?.max_degraded(wanted.max_degraded);
+    let link = link.map_err(wrong)?;
+    let link = link
+        .max_degraded(wanted.max_degraded)
+        .only_join(wanted.only_join);
     let uplink = link.start(Arc::clone(&log));
     Ok(Connected {
         redis,

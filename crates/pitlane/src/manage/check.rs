@@ -51,7 +51,8 @@ pub struct CheckStep {
 impl Caches {
     /// Checks that a cache works: that Redis answers, that something can be written, read and
     /// deleted, that an entry ends with its tag, that a lease is held by one alone, and that what
-    /// is appended to the log comes back. Without Redis, the memory tier is checked.
+    /// is appended to the log comes back. Without Redis the memory tier is checked, with a value
+    /// that is looked for and counted like any other.
     ///
     /// It leaves nothing behind in the cache. In the log it leaves a record of a tag that nothing
     /// else carries.
@@ -140,7 +141,7 @@ impl Checking<'_> {
         let tidy = Tidy {
             cache: self.cache,
             store: Arc::clone(&self.store),
-            keys: vec![self.probe.clone(), self.entry_name()],
+            keys: vec![self.probe.clone(), self.counter(), self.entry_name()],
         };
         let mut steps = Steps::default();
         let value = Bytes::from(self.token.to_string());
@@ -226,17 +227,20 @@ impl Checking<'_> {
         }
     }
 
+    fn counter(&self) -> String {
+        format!("{}-fence", self.probe)
+    }
+
     /// One holds it, nobody else gets it, and who holds it can give it back.
     async fn lease(&self) -> Result<(), Error> {
         let mine = Bytes::from(self.token.to_string());
-        let take = |value| {
-            self.store
-                .set(&self.probe, value, LIFE, Condition::IfAbsent)
-        };
+        let counter = self.counter();
+        let take = |token| self.store.lease(&self.probe, &counter, token, LIFE);
         let taken = take(mine.clone()).await.map_err(failed)?;
-        ensure(taken, "a lease that nobody holds was not given")?;
-        let again = take(Bytes::from_static(b"another")).await.map_err(failed)?;
-        ensure(!again, "a lease was given twice")?;
+        ensure(taken.is_some(), "a lease that nobody holds was not given")?;
+        let again = take(Bytes::from_static(b"another"));
+        let again = again.await.map_err(failed)?;
+        ensure(again.is_none(), "a lease was given twice")?;
         let given_back = self.store.exchange(&self.probe, mine, None, LIFE).await;
         ensure(given_back.map_err(failed)?, "a lease was lost")
     }

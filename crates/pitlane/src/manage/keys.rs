@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::failed;
 use super::name::{KeyKind, Name};
-use crate::cache::{Cache, Caches, MarkerKind, Slot, Tier, freshness_of};
+use crate::cache::{Cache, Caches, Kind, MarkerKind, Slot, Tier, freshness_of};
 use crate::error::{Error, ErrorKind};
 
 /// What a page is cut from at most: it is a look, not a walk over everything.
@@ -173,6 +173,23 @@ impl Caches {
             }
             cursor = next;
         }
+    }
+}
+
+impl Caches {
+    /// What kind of cache Redis says this is, whatever is configured: [`Kind::Store`] where a store
+    /// keeps count of its clears, and nothing where nobody can tell.
+    ///
+    /// # Errors
+    ///
+    /// As [`Caches::keys`].
+    pub async fn kind_in_redis(&self, cache: &str) -> Result<Option<Kind>, Error> {
+        let cache = self.get(cache)?;
+        let Some((store, prefix)) = cache.remote_place() else {
+            return Ok(None);
+        };
+        let found = store.get(&format!("{prefix}generation")).await;
+        Ok(found.map_err(failed)?.map(|_| Kind::Store))
     }
 }
 

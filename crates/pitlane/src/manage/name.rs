@@ -83,9 +83,12 @@ impl Name {
     /// The name of a key without the number and version of its cache, which differ between nodes.
     pub(crate) fn of(key: &[u8]) -> Self {
         let named = match key.split_first() {
-            Some((family, rest)) if family & 0xf0 == RESPONSE => response(family & 0x0f, rest),
+            Some((family, rest)) if family & 0xf0 == RESPONSE => {
+                Some(response(family & 0x0f, rest, key))
+            }
             Some((b'v', rest)) => Some(value(rest, 0)),
-            Some((b'c', rest)) => data(rest),
+            Some((b'c', rest)) => data(rest, 8),
+            Some((b'f', rest)) => data(rest, 16),
             Some((b'g', rest)) => call(rest, key),
             _ => None,
         };
@@ -205,101 +208,122 @@ pub(crate) fn digest(key: &[u8]) -> String {
     format!("#{}", hash.get(..8).unwrap_or_default())
 }
 
-/// The key of an answer, as `response/key.rs` writes it.
-fn response(bits: u8, mut rest: &[u8]) -> Option<Name> {
-    let rest = &mut rest;
-    let [_old_version] = take(rest)?;
-    let path = part(rest)?;
-    let query = option(rest)?;
-    let mut beside = Vec::new();
-    let [who] = take(rest)?;
-    for (bit, what) in [(1, "user"), (2, "tenant")] {
-        if who & bit != 0 {
-            beside.push(format!("{what} {}", clean(part(rest)?)));
-        }
+/// The key of an answer, as `response/key.rs` writes it. Of one that is cut, or can't be read to
+/// its end, nothing is shown but what is known to be no secret.
+fn response(bits: u8, mut rest: &[u8], key: &[u8]) -> Name {
+    let mut read = Reading::default();
+    let whole = read.all(bits, &mut rest).is_some();
+    if !whole {
+        read.beside.push(format!("… {}", digest(key)));
     }
-    let origin = origin(rest)?;
-    if let Some(host) = option(rest)? {
-        beside.push(format!("host: {}", clean(host)));
-    }
-    let mut parts = Vec::new();
-    while !rest.is_empty() {
-        parts.push(part(rest)?);
-    }
-    let method = describe(bits, &parts, &mut beside);
     if bits & TRIAL != 0 {
-        beside.push("dry run".to_owned());
+        read.beside.push("dry run".to_owned());
     }
-    let host = after_scheme(origin);
-    let mut target = path.to_vec();
-    if let Some(query) = query {
-        target.push(b'?');
-        target.extend_from_slice(query);
-    }
-    let mut base = format!("{method} ");
-    if !host.is_empty() {
+    let mut base = format!("{} ", read.method.as_deref().unwrap_or("GET"));
+    if !read.host.is_empty() {
         base.push_str("//");
-        base.push_str(&clean(host));
+        base.push_str(&clean(read.host));
     }
-    base.push_str(&clean(&target));
-    let text = if beside.is_empty() {
+    base.push_str(&clean(&read.target));
+    let text = if read.beside.is_empty() {
         base.clone()
     } else {
-        format!("{base} [{}]", beside.join(", "))
+        format!("{base} [{}]", read.beside.join(", "))
     };
-    Some(Name {
+    Name {
         kind: KeyKind::Response,
         text,
         base,
-        url: Some(Url {
-            host: host.to_vec(),
-            target,
+        url: whole.then(|| Url {
+            host: read.host.to_vec(),
+            target: read.target,
         }),
-    })
+    }
 }
 
-/// What else is in a key: headers with their values, and what a body was digested to. Returns the
-/// method.
-fn describe(bits: u8, parts: &[&[u8]], beside: &mut Vec<String>) -> String {
-    let mut method = "GET".to_owned();
-    if bits & (BODY | SAID | SWAPS) == 0 {
-        describe_headers(parts, beside);
-        return method;
-    }
-    // Their number isn't written down: what can't be told apart is shown as it stands.
-    let mut parts = parts.iter().peekable();
-    while let Some(part) = parts.next() {
-        let digest = parts.peek().filter(|next| next.len() == 32);
-        let is_method = !part.is_empty() && part.iter().all(u8::is_ascii_uppercase);
-        if let Some(body) = digest.filter(|_| bits & BODY != 0 && is_method) {
-            method = clean(part);
-            beside.push(format!("body {}", hex(body)));
-            parts.next();
-        } else if !part.is_empty() {
-            beside.push(clean(part));
-        }
-    }
-    method
+/// What was read of the key of an answer.
+#[derive(Default)]
+struct Reading<'a> {
+    method: Option<String>,
+    host: &'a [u8],
+    /// Path and query.
+    target: Vec<u8>,
+    /// What else tells the answer from others.
+    beside: Vec<String>,
 }
 
-fn describe_headers(mut parts: &[&[u8]], beside: &mut Vec<String>) {
-    while let [name, rest @ ..] = parts {
-        // What selects a variant stands behind this word.
-        if *name == b"vary" && rest.len() % 2 == 0 {
-            parts = rest;
-            continue;
+impl<'a> Reading<'a> {
+    fn all(&mut self, bits: u8, rest: &mut &'a [u8]) -> Option<()> {
+        let [_old_version] = take(rest)?;
+        self.target.extend_from_slice(part(rest)?);
+        if let Some(query) = option(rest)? {
+            self.target.push(b'?');
+            self.target.extend_from_slice(query);
         }
-        let [value, rest @ ..] = rest else {
-            beside.push(clean(name));
-            return;
-        };
-        let value = if is_secret(name) {
-            digest(value)
+        let [who] = take(rest)?;
+        for (bit, what) in [(1, "user"), (2, "tenant")] {
+            if who & bit != 0 {
+                self.beside.push(format!("{what} {}", clean(part(rest)?)));
+            }
+        }
+        self.host = after_scheme(origin(rest)?);
+        if let Some(host) = option(rest)? {
+            self.beside.push(format!("host: {}", clean(host)));
+        }
+        let mut parts = Vec::new();
+        while !rest.is_empty() {
+            parts.push(part(rest)?);
+        }
+        if bits & (BODY | SAID | SWAPS) == 0 {
+            self.headers(&parts);
         } else {
-            clean(value)
-        };
-        beside.push(format!("{}: {value}", clean(name)));
-        parts = rest;
+            self.parts(bits, &parts);
+        }
+        Some(())
+    }
+
+    fn headers(&mut self, mut parts: &[&[u8]]) {
+        while let [name, rest @ ..] = parts {
+            // What selects a variant stands behind this word.
+            if *name == b"vary" && rest.len() % 2 == 0 {
+                parts = rest;
+                continue;
+            }
+            let [value, rest @ ..] = rest else {
+                self.beside.push(clean(name));
+                return;
+            };
+            let value = shown(name, value);
+            self.beside.push(format!("{}: {value}", clean(name)));
+            parts = rest;
+        }
+    }
+
+    /// Where there is more than headers, nothing says where these end: each part is shown by
+    /// itself, and what stands behind the name of a secret as if it were one.
+    fn parts(&mut self, bits: u8, parts: &[&[u8]]) {
+        let mut before: &[u8] = b"";
+        for (number, part) in parts.iter().enumerate() {
+            let next = parts.get(number + 1).filter(|next| next.len() == 32);
+            let is_method = !part.is_empty() && part.iter().all(u8::is_ascii_uppercase);
+            if bits & BODY != 0 && part.len() == 32 && self.method.is_some() {
+                self.beside.push(format!("body {}", hex(part)));
+            } else if bits & BODY != 0 && self.method.is_none() && is_method && next.is_some() {
+                self.method = Some(clean(part));
+            } else if !part.is_empty() {
+                self.beside.push(shown(before, part));
+            }
+            before = part;
+        }
+    }
+}
+
+/// A value that stands behind a name.
+fn shown(name: &[u8], value: &[u8]) -> String {
+    if is_secret(name) {
+        digest(value)
+    } else {
+        clean(value)
     }
 }
 
@@ -325,9 +349,9 @@ fn after_scheme(origin: &[u8]) -> &[u8] {
     at.and_then(|at| origin.get(at + 3..)).unwrap_or(origin)
 }
 
-/// A value of the data API: a fingerprint of its type, its version, its key.
-fn data(rest: &[u8]) -> Option<Name> {
-    let (_, rest) = rest.split_at_checked(8)?;
+/// A value of the data API, or a fragment: where it is at home, its version, its key.
+fn data(rest: &[u8], home: usize) -> Option<Name> {
+    let (_, rest) = rest.split_at_checked(home)?;
     let (version, key) = rest.split_first_chunk::<4>()?;
     Some(value(key, u32::from_be_bytes(*version)))
 }

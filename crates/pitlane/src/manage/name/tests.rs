@@ -46,6 +46,11 @@ fn keys_read_like_what_was_asked_for() {
         KeyKind::Value,
         "club:42 [version 2]",
     );
+    check(
+        b"f0123456789abcdef\0\0\0\0club_stats:42",
+        KeyKind::Value,
+        "club_stats:42",
+    );
     let mut call = b"g".to_vec();
     push(&mut call, b"/race.Laps/Get");
     let text = format!("gRPC /race.Laps/Get [{}]", digest(&call));
@@ -58,6 +63,31 @@ fn values_of_secret_headers_are_not_shown() {
     let name = Name::of(&key);
     assert!(!name.text.contains("hunter2"), "{name:?}");
     assert!(name.text.contains("x-api-key: #"), "{name:?}");
+}
+
+#[test]
+fn no_part_of_a_key_shows_a_secret_however_it_is_cut() {
+    for bits in [0, SAID, SWAPS, BODY, BODY | SAID] {
+        let secret = "hunter2".repeat(300);
+        let headers: [&[u8]; 6] = [
+            b"authorization",
+            secret.as_bytes(),
+            b"x-region",
+            b"eu",
+            b"vary",
+            b"cookie",
+        ];
+        let mut key = get(b"/clubs", None, b"http://h", &headers);
+        push(&mut key, b"sid=hunter2");
+        key[0] |= bits;
+        for length in 0..key.len() {
+            let name = Name::of(&key[..length]);
+            assert!(!name.text.contains("hunter2"), "{bits} {length}: {name:?}");
+        }
+        assert!(Name::of(&key).text.contains("eu"), "{bits}");
+        let cut = Name::of(&key[..200]).text;
+        assert!(cut.starts_with("GET //h/clubs [… #"), "{cut}");
+    }
 }
 
 #[test]
