@@ -7,8 +7,8 @@ use tracing::Instrument;
 
 use super::{Codec, Data, DataError};
 use crate::cache::{
-    Budget, Claimed, Entry, Fill, Flown, Keep, Lead, MAX_ROUNDS, PATIENCE, Scope, Tier, Usable,
-    Wanted,
+    Budget, Claimed, Entry, Fill, Flown, Keep, Lead, MAX_ROUNDS, PATIENCE, Place, Scope, Tier,
+    Usable, Wanted,
 };
 use crate::stats::Trouble;
 
@@ -74,15 +74,43 @@ where
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = Result<T, E>> + Send + 'static,
     {
-        let wanted = self.wanted(key);
+        let cache = &self.cache;
+        let key = self.whole_key(key);
+        let place = self.place(&key);
+        // A hit needs to know nothing else, and is over here.
+        let looked = match cache.must_confirm() {
+            true => None,
+            false => match self.look_counted(&place) {
+                Look::Fresh(value) => return Ok(value),
+                look => Some(look),
+            },
+        };
+        let wanted = Wanted::at(cache, place, &key);
+        // Apart, because it is large, and seldom.
+        Box::pin(self.find_or_compute(wanted, looked, compute)).await
+    }
+
+    /// What to do where memory had nothing fresh: `looked` is what it had.
+    async fn find_or_compute<E, F, Fut>(
+        &self,
+        wanted: Wanted,
+        mut looked: Option<Look<T>>,
+        compute: F,
+    ) -> Result<T, DataError<E>>
+    where
+        E: Send + Sync + 'static,
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = Result<T, E>> + Send + 'static,
+    {
         let cache = &self.cache;
         let budget = cache.budget();
         let mut spare = None;
         let mut why = Reason::UriMiss;
         for _ in 0..MAX_ROUNDS {
-            if cache.confirm(budget.as_ref()).await {
-                let look = self.look(&wanted);
-                cache.stats().count_lookup(look.reason());
+            if looked.is_none() && cache.confirm(budget.as_ref()).await {
+                looked = Some(self.look_counted(&wanted.place));
+            }
+            if let Some(look) = looked.take() {
                 match look {
                     Look::Fresh(value) => return Ok(value),
                     Look::WhileRevalidate(value) => {
@@ -170,8 +198,14 @@ where
         shared.flights.join(wanted.place.digest, basis, current)
     }
 
-    fn look(&self, wanted: &Wanted) -> Look<T> {
-        let Some((entry, bytes)) = self.cache.peek_value(&wanted.place) else {
+    fn look_counted(&self, place: &Place) -> Look<T> {
+        let look = self.look(place);
+        self.cache.stats().count_lookup(look.reason());
+        look
+    }
+
+    fn look(&self, place: &Place) -> Look<T> {
+        let Some((entry, bytes)) = self.cache.peek_value(place) else {
             return Look::Nothing(Reason::UriMiss);
         };
         let shared = self.cache.shared();
@@ -187,7 +221,7 @@ where
         }
         let Ok(value) = C::decode(&bytes) else {
             // It is of no use to anybody who knows its type by this version.
-            self.cache.withdraw_value(&wanted.place, &entry);
+            self.cache.withdraw_value(place, &entry);
             return Look::Nothing(Reason::UriMiss);
         };
         self.cache.stats().note_use(&entry);
