@@ -2,7 +2,8 @@
 //!
 //! `cargo xtask bench hit` prints what a hit in memory and a pass-through cost against the bare
 //! service; `policy` what the decisions behind them cost, one by one; `codec` what an entry costs as
-//! bytes against framing by hand; `remote` what a hit from Redis costs against a bare GET, and
+//! bytes against framing by hand; `data` what a cached value and a fragment in memory cost against a map's, and
+//! a page of fragments against one without; `remote` what a hit from Redis costs against a bare GET, and
 //! `remote-http` against a bare server; `invalidate` what one invalidation costs, and what Redis
 //! holds for it; `layers` what each of the smaller layers costs a call, with one thread and with two; `encodings`
 //! what a compressed hit costs, kept and compressed on every hit. Only the ratios of one run mean anything; the
@@ -14,7 +15,9 @@
 )]
 
 mod codec;
+mod data;
 mod encodings;
+mod fragments;
 mod hit;
 mod invalidate;
 mod layers;
@@ -36,6 +39,7 @@ fn main() {
             "hit" => hit::run(),
             "policy" => policy::run(),
             "codec" => codec::run(),
+            "data" => data::run(),
             "remote" => remote::run(),
             "remote-http" => remote_http::run(),
             remote_http::SERVE => return remote_http::serve(&names),
@@ -44,7 +48,7 @@ fn main() {
             "encodings" => encodings::run(),
             other => {
                 eprintln!(
-                    "no benchmark is named {other:?}; there are: hit, policy, codec, remote, \
+                    "no benchmark is named {other:?}; there are: hit, policy, codec, data, remote, \
                      remote-http, invalidate, layers, encodings"
                 );
                 std::process::exit(2);
