@@ -31,6 +31,9 @@ mod options {}
 #[doc = include_str!("../../../docs/guide/data.md")]
 mod data {}
 
+#[doc = include_str!("../../../docs/guide/fragments.md")]
+mod fragments {}
+
 #[doc = include_str!("../../../docs/guide/locks.md")]
 mod locks {}
 
