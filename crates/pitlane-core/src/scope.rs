@@ -63,6 +63,12 @@ impl Dependencies {
         lock(&self.gathered).basis
     }
 
+    /// Whether something stale was used so far.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        lock(&self.gathered).stale
+    }
+
     /// Notes that a cached value was used; `fresh` when both its lifetime and the log said so.
     pub fn depend(&self, entry: &Meta, fresh: bool) {
         self.absorb(&Gathered {

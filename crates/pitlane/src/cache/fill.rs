@@ -635,6 +635,18 @@ impl Fill {
         });
     }
 
+    /// Takes over that the computation around used something stale: its result may be handed in.
+    pub(crate) fn inherit_staleness(&self) {
+        if self.outer.is_stale() {
+            self.dependencies.absorb(&Gathered {
+                basis: self.dependencies.basis(),
+                ids: Vec::new(),
+                names: Vec::new(),
+                stale: true,
+            });
+        }
+    }
+
     /// Says what became of the computation, where that is measured.
     pub(crate) fn end(&self, reason: Reason) {
         if let Some(filling) = &self.filling {

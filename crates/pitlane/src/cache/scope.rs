@@ -122,6 +122,11 @@ impl Scope {
         }
     }
 
+    /// Whether something stale was used in it until now.
+    pub(crate) fn is_stale(&self) -> bool {
+        self.0.as_ref().is_some_and(|work| work.is_stale())
+    }
+
     /// The basis that a computation inside this scope must not be newer than.
     pub(crate) fn basis(&self) -> Option<Basis> {
         self.0.as_ref().map(|dependencies| dependencies.basis())

@@ -15,7 +15,8 @@
 //! # What ends it
 //!
 //! Its own tags, its key (`club_stats:42`, `club_stats`), and everything that its body takes from caches
-//! or names by [`depend_on`](crate::depend_on); a nested fragment ends all that are around it. Whatever
+//! or names by [`depend_on`](crate::depend_on); a nested fragment ends all that are around it. **Rows that
+//! the handler has read before, and the body shows, are named by nobody but the fragment's tags.** Whatever
 //! shows a fragment ends with it, and no fragment is newer than the page it was rendered in: one that
 //! was invalidated while it was rendered is not used again.
 //!

@@ -123,8 +123,10 @@ impl Fragment {
         self.noted(self.cache.begin(wanted, None, budget, why))
     }
 
-    /// Whoever shows a fragment ends with it, stored or not.
+    /// Whoever shows a fragment ends with it, stored or not. And what a body shows may have been read
+    /// before it began: where something stale was among that, so it may be here.
     fn noted(&self, fill: Fill) -> Fill {
+        fill.inherit_staleness();
         fill.note(self.tags_of());
         fill.measured()
     }

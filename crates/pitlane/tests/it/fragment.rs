@@ -303,6 +303,33 @@ async fn what_is_made_of_something_stale_is_shown_and_not_stored() {
     }
 }
 
+#[tokio::test]
+async fn what_a_page_read_stale_before_makes_no_fresh_fragment() {
+    let Bench { cache, clock, .. } = bench();
+    let freshness = Freshness::new(MINUTE).with_stale_while_revalidate(10 * MINUTE);
+    store(&cache, freshness).await;
+    let counter = Counter::default();
+    let page = || {
+        Scope::open(&cache).sync(|| {
+            let _ = cache.get(&value()).map(|value| value.bytes().clone());
+            counter.of(cache.fragment("shows the value"))
+        })
+    };
+    clock.advance(2 * MINUTE);
+    assert_eq!((page(), page()), ("1".to_owned(), "2".to_owned()));
+    let waiting = cache.fragment("shows the value");
+    let stale = async {
+        assert!(cache.get(&value()).is_some());
+        waiting.render_async(async || counter.text()).await
+    };
+    assert_eq!(Scope::open(&cache).run(stale).await, Ok("3".to_owned()));
+    assert_eq!(
+        alone(&cache, &counter, cache.fragment("shows the value")),
+        "4"
+    );
+    assert_eq!(page(), "4");
+}
+
 #[derive(Debug, PartialEq)]
 struct Broken;
 
