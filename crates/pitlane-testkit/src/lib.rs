@@ -1,8 +1,9 @@
 //! What Pitlane's own tests share: real servers on loopback, clients for them, scripted origins,
-//! real Redis servers and a proxy that spoils what passes it.
+//! real Redis and PostgreSQL servers and a proxy that spoils what passes it.
 
 mod client;
 mod origin;
+mod postgres;
 mod proxy;
 mod redis;
 mod server;
@@ -10,6 +11,7 @@ mod steps;
 
 pub use client::{Answer, Client, Protocol, get, status_of};
 pub use origin::{Gate, Origin, Reply, ReplyBody};
+pub use postgres::PostgresServer;
 pub use proxy::{Fault, FaultProxy};
 pub use redis::{RedisCli, RedisReply, RedisServer, RedisServerBuilder};
 pub use server::Server;

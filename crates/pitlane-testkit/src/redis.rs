@@ -3,7 +3,8 @@
 mod cli;
 mod process;
 mod server;
-mod watchdog;
+pub(crate) mod watchdog;
 
 pub use cli::{RedisCli, RedisReply};
+pub(crate) use server::{Port, new_folder, poll};
 pub use server::{RedisServer, RedisServerBuilder};

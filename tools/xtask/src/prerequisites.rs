@@ -20,12 +20,19 @@ const NEEDS: &[Need] = &[
         program: "redis-server",
         package: "redis-server",
     },
+    Need {
+        program: "initdb",
+        package: "postgresql",
+    },
     // What reads the alerts that come with the manual.
     Need {
         program: "promtool",
         package: "prometheus",
     },
 ];
+
+/// Where Debian keeps the programs of a PostgreSQL server, by version and off the PATH.
+const POSTGRES: &str = "/usr/lib/postgresql";
 
 /// libFuzzer is C++; the package brings its library too. Only who fuzzes needs it.
 const FUZZING: &[Need] = &[Need {
@@ -44,7 +51,7 @@ pub(crate) fn install_for_fuzzing() -> Result<(), Failure> {
 }
 
 fn install_all(needs: &[Need]) -> Result<(), Failure> {
-    let missing = missing(needs, is_on_path);
+    let missing = missing(needs, is_installed);
     if missing.is_empty() {
         println!("nothing to install");
         return Ok(());
@@ -64,16 +71,22 @@ pub(crate) fn is_on_path(program: &str) -> bool {
     env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
+fn is_installed(program: &str) -> bool {
+    let versions = std::fs::read_dir(POSTGRES).into_iter().flatten();
+    let mut folders = versions.filter_map(|version| Some(version.ok()?.path().join("bin")));
+    is_on_path(program) || folders.any(|folder| folder.join(program).is_file())
+}
+
 fn missing(needs: &[Need], is_there: impl Fn(&str) -> bool) -> Vec<Need> {
     let absent = needs.iter().filter(|need| !is_there(need.program));
     absent.copied().collect()
 }
 
 fn confirm(needs: &[Need]) -> Result<(), Failure> {
-    match missing(needs, is_on_path).first() {
+    match missing(needs, is_installed).first() {
         None => Ok(()),
         Some(need) => Err(Failure::failed(format!(
-            "package {} is installed, and `{}` is still not on the PATH",
+            "package {} is installed, and `{}` is still nowhere to be found",
             need.package, need.program
         ))),
     }
@@ -187,7 +200,7 @@ mod tests {
             package: "nothing",
         };
         let text = confirm(&[absent]).expect_err("it is absent").to_string();
-        assert!(text.contains("still not on the PATH"), "{text}");
+        assert!(text.contains("still nowhere to be found"), "{text}");
         assert!(confirm(&[]).is_ok());
     }
 }

@@ -4,5 +4,6 @@
 mod endings;
 mod fixture;
 mod parts;
+mod postgres;
 mod sqlite;
 mod waiting;

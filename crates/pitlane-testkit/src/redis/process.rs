@@ -26,7 +26,7 @@ pub(super) struct Process {
 impl Process {
     /// Starts a process in the folder, as its settings say.
     pub(super) fn start(folder: &Path) -> io::Result<Self> {
-        let mut watchdog = Watchdog::start(folder)?;
+        let mut watchdog = Watchdog::start(folder, "KILL")?;
         let child = spawn(folder, &mut watchdog)?;
         Ok(Self { child, watchdog })
     }

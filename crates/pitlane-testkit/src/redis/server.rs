@@ -338,7 +338,7 @@ impl RedisServerBuilder {
 
     fn launch(self) -> io::Result<RedisServer> {
         let port = Port::reserve()?;
-        let folder = new_folder()?;
+        let folder = new_folder("redis")?;
         fs::write(folder.join(SETTINGS), self.file(port.number))?;
         let process = Mutex::new(Process::start(&folder)?);
         Ok(RedisServer {
@@ -373,15 +373,15 @@ impl fmt::Debug for RedisServerBuilder {
 /// the UDP port of the same number, which Redis has no use for, is its reservation. So a killed
 /// server finds its port free when it is started again.
 #[derive(Debug)]
-struct Port {
-    number: u16,
+pub(crate) struct Port {
+    pub(crate) number: u16,
     _reservation: UdpSocket,
 }
 
 impl Port {
     /// Ports below those that Linux hands out by itself, whether to connections or to servers
     /// that ask for any port.
-    fn reserve() -> io::Result<Self> {
+    pub(crate) fn reserve() -> io::Result<Self> {
         let mut last = io::Error::from(io::ErrorKind::AddrInUse);
         for _ in 0..1000 {
             let number = u16::try_from(12_000 + random() % 20_000).map_err(io::Error::other)?;
@@ -403,7 +403,7 @@ impl Port {
         Ok(port)
     }
 
-    const fn address(&self) -> SocketAddr {
+    pub(crate) const fn address(&self) -> SocketAddr {
         SocketAddr::V4(std::net::SocketAddrV4::new(
             Ipv4Addr::LOCALHOST,
             self.number,
@@ -412,8 +412,8 @@ impl Port {
 }
 
 /// A new folder that only this user can look into.
-fn new_folder() -> io::Result<PathBuf> {
-    let name = format!("pitlane-redis-{}-{:016x}", std::process::id(), random());
+pub(crate) fn new_folder(of: &str) -> io::Result<PathBuf> {
+    let name = format!("pitlane-{of}-{}-{:016x}", std::process::id(), random());
     let folder = std::env::temp_dir().join(name);
     DirBuilder::new().mode(0o700).create(&folder)?;
     folder.canonicalize()
@@ -444,7 +444,7 @@ fn user_info(password: &str) -> String {
 }
 
 /// Asks until it is so, and gives up after a generous while.
-fn poll(mut is_so: impl FnMut() -> bool) -> bool {
+pub(crate) fn poll(mut is_so: impl FnMut() -> bool) -> bool {
     #[expect(
         clippy::disallowed_methods,
         reason = "real processes live in real time"

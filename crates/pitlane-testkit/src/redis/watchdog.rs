@@ -7,14 +7,20 @@ use std::{
 
 /// Ends when its standard input does, which happens when the test binary drops the other end or
 /// is itself killed. The folder, which no other process works in, tells the server from a
-/// process that was given the same id later.
+/// process that was given the same id later. A server that doesn't heed its signal within ten
+/// seconds is killed.
 const SCRIPT: &str = r#"
 trap '' HUP INT TERM
 pid=
 while read -r line; do pid=$line; done
 if [ -n "$pid" ] && [ "/proc/$pid/cwd" -ef "$1" ]; then
-    kill -9 "$pid"
-    while [ "/proc/$pid/cwd" -ef "$1" ]; do sleep 0.05; done
+    kill -"$2" "$pid"
+    left=200
+    while [ "/proc/$pid/cwd" -ef "$1" ]; do
+        sleep 0.05
+        left=$((left - 1))
+        if [ "$left" -eq 0 ]; then kill -9 "$pid"; fi
+    done
 fi
 rm -rf -- "$1"
 "#;
@@ -24,13 +30,14 @@ rm -rf -- "$1"
 /// The death signal of Linux (`PR_SET_PDEATHSIG`) is no substitute: it comes when the *thread*
 /// that started the server ends, and test threads end before their processes do.
 #[derive(Debug)]
-pub(super) struct Watchdog(Child);
+pub(crate) struct Watchdog(Child);
 
 impl Watchdog {
-    /// Begins to watch over a folder.
-    pub(super) fn start(folder: &Path) -> io::Result<Self> {
+    /// Begins to watch over a folder, whose process ends by this signal.
+    pub(crate) fn start(folder: &Path, signal: &str) -> io::Result<Self> {
         let mut command = Command::new("sh");
         command.arg("-c").arg(SCRIPT).arg("watchdog").arg(folder);
+        command.arg(signal);
         command.current_dir("/");
         command.stdin(Stdio::piped());
         command.stdout(Stdio::null()).stderr(Stdio::null());
@@ -40,7 +47,7 @@ impl Watchdog {
     }
 
     /// The process in the folder is this one now.
-    pub(super) fn watch(&mut self, pid: u32) -> io::Result<()> {
+    pub(crate) fn watch(&mut self, pid: u32) -> io::Result<()> {
         let pipe = self.0.stdin.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
         writeln!(pipe, "{pid}")
     }
