@@ -21,6 +21,7 @@
 //! [`Admin::add_host`] names others. Peers are told apart, and locked out when they guess, by
 //! their addresses: serve with `into_make_service_with_connect_info::<SocketAddr>()`, or put a
 //! [`ConnectInfo`](axum::extract::ConnectInfo) into each request's extensions.
+//! Behind a reverse proxy all peers have the proxy's address, and are locked out together.
 
 mod admin;
 mod api;

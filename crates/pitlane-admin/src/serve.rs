@@ -25,7 +25,7 @@ pub(crate) async fn answer(shared: &Shared, request: Request) -> Response {
 }
 
 async fn api_answer(shared: &Shared, request: Request) -> Response {
-    let answered = match enter(shared, request) {
+    let answered = match enter(shared, request, false) {
         Ok((asked, body)) => api::answer(shared, &asked, body).await,
         Err(failure) => Err(failure),
     };
@@ -36,14 +36,14 @@ async fn api_answer(shared: &Shared, request: Request) -> Response {
 }
 
 async fn page_answer(shared: &Shared, request: Request) -> Response {
-    match enter(shared, request) {
+    match enter(shared, request, true) {
         Ok((asked, body)) => pages::answer(shared, &asked, body).await,
         Err(failure) => pages::refused(shared, None, &failure),
     }
 }
 
-fn enter(shared: &Shared, request: Request) -> Result<(Asked, Body), Failure> {
+fn enter(shared: &Shared, request: Request, is_page: bool) -> Result<(Asked, Body), Failure> {
     let host = shared.hosts.check(request.headers(), request.uri())?;
-    check_site(request.headers(), request.method())?;
+    check_site(request.headers(), request.method(), is_page)?;
     Asked::split(request, &shared.base, host)
 }

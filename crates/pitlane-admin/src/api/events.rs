@@ -1,7 +1,7 @@
 //! `GET api/events`: what happens, as it happens (server-sent events).
 //!
 //! `stats` comes at once and then every two seconds, with what `GET api/stats` says; `breaker`
-//! when a side of the circuit to Redis opens or closes.
+//! when a side of the circuit to Redis opens or closes; `invalidation` for each one on any node.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +13,7 @@ use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use http_body_util::channel::{Channel, Sender};
 use pitlane::Caches;
+use pitlane::manage::RecentInvalidation;
 use pitlane_redis::{CircuitBrokenRedis, Side};
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, watch};
@@ -24,6 +25,10 @@ use crate::failure::Failure;
 
 /// How often the numbers are sent.
 const EVERY: Duration = Duration::from_secs(2);
+/// How long a reader that has stopped reading is waited for, and Redis.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// As many invalidations are told of at once.
+const TOLD: u32 = 16;
 /// How long a browser waits before it connects again, in milliseconds.
 const RETRY: &str = "retry: 3000\n\n";
 /// So many events may wait for a slow reader; then the stream waits for it.
@@ -85,6 +90,7 @@ async fn tell(
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut breaker = None;
+    let mut seen = None;
     let mut text = RETRY.to_owned();
     loop {
         ticks.tick().await;
@@ -96,17 +102,34 @@ async fn tell(
             push(&mut text, "breaker", &now);
             breaker = now;
         }
+        for one in news(&caches, &mut seen).await {
+            push(&mut text, "invalidation", &one);
+        }
         push(&mut text, "stats", &Stats::of(&caches));
-        // The reader has left: nobody else is told by this task.
-        if sender
-            .send_data(std::mem::take(&mut text).into())
-            .await
-            .is_err()
-        {
+        // The reader has left, or has stopped reading: nobody else is told by this task.
+        let sent = sender.send_data(std::mem::take(&mut text).into());
+        if !matches!(tokio::time::timeout(PATIENCE, sent).await, Ok(Ok(()))) {
             break;
         }
     }
     drop(permit);
+}
+
+/// What was invalidated since the last look, the oldest first; nothing at the first one.
+async fn news(caches: &Caches, seen: &mut Option<String>) -> Vec<RecentInvalidation> {
+    let asking = tokio::time::timeout(PATIENCE, caches.recent_invalidations(TOLD)).await;
+    let Ok(Ok(recent)) = asking else {
+        return Vec::new();
+    };
+    let last = recent.first();
+    let last = last.map_or_else(String::new, |one| one.position.clone());
+    let Some(before) = seen.replace(last) else {
+        return Vec::new();
+    };
+    let new = recent.into_iter().take_while(|one| one.position != before);
+    let mut new: Vec<_> = new.collect();
+    new.reverse();
+    new
 }
 
 /// JSON of one line, so that no value can end the event or begin another.

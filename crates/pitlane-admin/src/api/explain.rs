@@ -5,19 +5,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use http::uri::Authority;
-use http_body_util::{BodyExt, Limited};
 use pitlane::explain::{Asking, Explanation};
 use serde::{Deserialize, Serialize};
 
-use super::inquiry::Inquiry;
+use super::inquiry::{Inquiry, drain};
 use crate::admin::Shared;
 use crate::asked::Asked;
 use crate::failure::Failure;
 
 /// A handler that takes longer is not waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// No more of the answer's body is read than this, in bytes.
-const MAX_ANSWER: usize = 64 << 20;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -67,7 +64,7 @@ pub(crate) async fn explain(
         let answer = app.ask(request).await?;
         let status = answer.status().as_u16();
         // What breaks off while it is read is told in the explanation.
-        let _ = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
+        let _ = drain(answer.into_body()).await;
         Ok::<_, crate::BoxError>(status)
     };
     let answered = tokio::time::timeout(PATIENCE, answering).await;

@@ -7,10 +7,13 @@ use axum::extract::Request;
 use http::header::{HOST, USER_AGENT};
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderName, HeaderValue, Method, Uri};
+use http_body_util::BodyExt;
 
 use crate::admin::Shared;
 use crate::failure::Failure;
 
+/// No more of an answer's body is read than this, in bytes.
+const MAX_ANSWER: usize = 64 << 20;
 /// More fields than a client sends.
 const MAX_FIELDS: usize = 100;
 
@@ -109,6 +112,22 @@ impl Inquiry {
         }
         path.parse().map_err(|_| invalid("this is no path"))
     }
+}
+
+/// Reads a body to its end and keeps nothing of it. Whether that worked.
+pub(super) async fn drain(mut body: Body) -> bool {
+    let mut left = MAX_ANSWER;
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else {
+            return false;
+        };
+        let read = frame.data_ref().map_or(0, bytes::Bytes::len);
+        let Some(rest) = left.checked_sub(read) else {
+            return false;
+        };
+        left = rest;
+    }
+    true
 }
 
 fn is_of_ours(shared: &Shared, host: &HeaderValue) -> bool {

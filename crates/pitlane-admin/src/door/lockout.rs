@@ -10,7 +10,7 @@ use pitlane::Timestamp;
 /// So many failures within [`WINDOW`] are too many.
 const FAILURES: usize = 10;
 const WINDOW: Duration = Duration::from_secs(60);
-/// More peers than this are counted together, so that many addresses don't cost much memory.
+/// So many peers are remembered, so that many addresses don't cost much memory.
 const MAX_PEERS: usize = 4096;
 
 /// What became of an attempt.
@@ -33,8 +33,8 @@ pub(crate) struct Lockout(Mutex<HashMap<Bucket, VecDeque<Timestamp>>>);
 enum Bucket {
     /// An IPv4 address, or the 64 bits of an IPv6 address that one customer gets.
     Network(u64),
-    /// Everybody beyond the bound, and whoever came without an address.
-    Others,
+    /// Whoever came without an address.
+    Unknown,
 }
 
 impl Lockout {
@@ -49,13 +49,14 @@ impl Lockout {
         is_right: impl FnOnce() -> bool,
     ) -> Admission {
         let mut peers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let bucket = place(&mut peers, peer, now);
+        let bucket = Bucket::of(peer);
         if let Some(rest) = peers.get(&bucket).and_then(|failures| rest(failures, now)) {
             return Admission::LockedOut(rest);
         }
         if is_right() {
             return Admission::Granted;
         }
+        make_room(&mut peers, bucket, now);
         let failures = peers.entry(bucket).or_default();
         failures.push_back(now);
         if failures.len() > FAILURES {
@@ -72,21 +73,24 @@ fn rest(failures: &VecDeque<Timestamp>, now: Timestamp) -> Option<Duration> {
     (!rest.is_zero()).then_some(rest)
 }
 
-fn place(
-    peers: &mut HashMap<Bucket, VecDeque<Timestamp>>,
-    peer: Option<IpAddr>,
-    now: Timestamp,
-) -> Bucket {
-    let bucket = Bucket::of(peer);
+/// Makes room for one more peer where there is none: the one whose failures are the fewest, and
+/// of those the oldest, is forgotten. A count in common would let whoever has many addresses lock
+/// everybody else out; forgetting one costs nothing while a token has 256 bits.
+fn make_room(peers: &mut HashMap<Bucket, VecDeque<Timestamp>>, bucket: Bucket, now: Timestamp) {
     if peers.len() < MAX_PEERS || peers.contains_key(&bucket) {
-        return bucket;
+        return;
     }
     let is_recent = |failure: &Timestamp| now.since(*failure) < WINDOW;
     peers.retain(|_, failures| failures.back().is_some_and(is_recent));
     if peers.len() < MAX_PEERS {
-        return bucket;
+        return;
     }
-    Bucket::Others
+    let least = peers
+        .iter()
+        .min_by_key(|(_, failures)| (failures.len(), failures.back().copied()));
+    if let Some(least) = least.map(|(bucket, _)| *bucket) {
+        peers.remove(&least);
+    }
 }
 
 impl Bucket {
@@ -97,7 +101,7 @@ impl Bucket {
             Some(IpAddr::V6(address)) => {
                 Self::Network(u64::try_from(address.to_bits() >> 64).unwrap_or_default())
             }
-            None => Self::Others,
+            None => Self::Unknown,
         }
     }
 }
@@ -162,17 +166,30 @@ mod tests {
     }
 
     #[test]
-    fn peers_beyond_the_bound_share_one_count_until_there_is_room() {
+    fn many_peers_lock_out_nobody_else_and_those_locked_out_stay_so() {
         let lockout = Lockout::default();
-        let peer = |number: usize| format!("10.0.{}.{}", number >> 8, number & 255);
-        for number in 0..MAX_PEERS + FAILURES {
-            let seen = attempt(&lockout, &peer(number), 0, false);
+        let peer = |number: usize| format!("10.{}.{}.1", number >> 8, number & 255);
+        for _ in 0..FAILURES {
+            attempt(&lockout, "192.0.2.1", 0, false);
+        }
+        for number in 0..MAX_PEERS + 50 {
+            let seen = attempt(&lockout, &peer(number), 1, false);
             assert_eq!(seen, Admission::Refused, "{number}");
         }
-        let locked = Admission::LockedOut(WINDOW);
-        assert_eq!(attempt(&lockout, "10.1.0.0", 0, true), locked);
-        assert_eq!(attempt(&lockout, &peer(0), 0, true), Admission::Granted);
-        assert_eq!(attempt(&lockout, "10.1.0.0", 61, true), Admission::Granted);
-        assert!(lockout.0.lock().unwrap().len() <= MAX_PEERS + 1);
+        assert_eq!(lockout.0.lock().unwrap().len(), MAX_PEERS);
+        assert_eq!(attempt(&lockout, "10.250.0.1", 1, true), Admission::Granted);
+        let rest = Admission::LockedOut(Duration::from_secs(59));
+        assert_eq!(attempt(&lockout, "192.0.2.1", 1, true), rest);
+    }
+
+    #[test]
+    fn room_is_made_of_what_no_longer_counts_first() {
+        let lockout = Lockout::default();
+        let peer = |number: usize| format!("10.{}.{}.1", number >> 8, number & 255);
+        for number in 0..MAX_PEERS {
+            attempt(&lockout, &peer(number), 0, false);
+        }
+        attempt(&lockout, "192.0.2.1", 60, false);
+        assert_eq!(lockout.0.lock().unwrap().len(), 1);
     }
 }

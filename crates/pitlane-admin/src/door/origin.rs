@@ -8,6 +8,7 @@ use crate::failure::Failure;
 
 const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
 /// A write from a page must come from a page of the host that it goes to. Every browser sends
 /// Origin with a form that is posted, so what sends none is no page of ours.
@@ -35,13 +36,21 @@ pub(crate) fn check_origin(
     Err(Failure::Origin)
 }
 
-/// What another site's page embeds, or asks for by a script, is not for it. A link that a person
-/// follows is, though without a cookie.
-pub(crate) fn check_site(headers: &HeaderMap, method: &Method) -> Result<(), Failure> {
+/// What another site's page embeds, or asks for by a script, is not for it. A link to a page that
+/// a person follows is, though without a cookie.
+pub(crate) fn check_site(
+    headers: &HeaderMap,
+    method: &Method,
+    is_page: bool,
+) -> Result<(), Failure> {
     let site = headers.get(SITE);
     let is_ours = site.is_none_or(|site| site == "same-origin" || site == "none");
-    let is_link = matches!(*method, Method::GET | Method::HEAD)
-        && headers.get(MODE).is_some_and(|mode| mode == "navigate");
+    let says = |name: HeaderName, value: &str| headers.get(name).is_some_and(|said| said == value);
+    let is_link = is_page
+        && matches!(*method, Method::GET | Method::HEAD)
+        && says(MODE, "navigate")
+        // A frame is navigated as well.
+        && says(DEST, "document");
     if is_ours || is_link {
         return Ok(());
     }
@@ -99,23 +108,33 @@ mod tests {
 
     #[test]
     fn what_another_site_embeds_is_refused_and_a_link_is_not() {
-        let headers = |site: &str, mode: &str| {
+        let headers = |site: &str, mode: &str, dest: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(SITE, site.parse().unwrap());
             headers.insert(MODE, mode.parse().unwrap());
+            headers.insert(DEST, dest.parse().unwrap());
             headers
         };
-        for (site, mode, method, expected) in [
-            ("cross-site", "no-cors", Method::GET, false),
-            ("same-site", "cors", Method::GET, false),
-            ("cross-site", "navigate", Method::GET, true),
-            ("cross-site", "navigate", Method::POST, false),
-            ("same-origin", "no-cors", Method::GET, true),
-            ("none", "navigate", Method::GET, true),
+        let navigate = "navigate";
+        for (site, mode, dest, method, expected) in [
+            ("cross-site", "no-cors", "image", Method::GET, false),
+            ("same-site", "cors", "empty", Method::GET, false),
+            ("cross-site", navigate, "document", Method::GET, true),
+            ("cross-site", navigate, "iframe", Method::GET, false),
+            ("cross-site", navigate, "document", Method::POST, false),
+            ("same-origin", "no-cors", "script", Method::GET, true),
+            ("none", navigate, "document", Method::GET, true),
         ] {
-            let found = check_site(&headers(site, mode), &method);
-            assert_eq!(found.is_ok(), expected, "{site} {mode} {method}");
+            let headers = headers(site, mode, dest);
+            let found = check_site(&headers, &method, true);
+            assert_eq!(found.is_ok(), expected, "{site} {mode} {dest} {method}");
+            if site == "cross-site" {
+                assert!(
+                    check_site(&headers, &method, false).is_err(),
+                    "no link to the API"
+                );
+            }
         }
-        assert!(check_site(&HeaderMap::new(), &Method::GET).is_ok());
+        assert!(check_site(&HeaderMap::new(), &Method::GET, false).is_ok());
     }
 }

@@ -338,8 +338,8 @@ async fn only_json_is_read_and_only_so_much_of_it() {
             "{\"cache\":\"default\",\"force\":true}",
             (422, "invalid"),
         ),
-        ("clear", "{\"cache\":\"nothing\"}", (404, "unknown")),
-        ("clear", "{\"cache\":\"\"}", (404, "unknown")),
+        ("clear", "{\"cache\":\"nothing\"}", (404, "not_found")),
+        ("clear", "{\"cache\":\"\"}", (404, "not_found")),
         ("clear", "{\"cache\":null}", (422, "invalid")),
         ("warm", "{\"paths\":[]}", (422, "invalid")),
     ] {
@@ -369,10 +369,13 @@ async fn a_query_is_read_strictly() {
         ("GET /api/keys?cache=default&cache=api", (400, "query")),
         ("GET /api/keys?cache=default&page=2", (400, "query")),
         ("GET /api/keys", (400, "query")),
-        ("GET /api/keys?cache=apj", (404, "unknown")),
-        ("GET /api/keys?cache=%00", (404, "unknown")),
+        ("GET /api/keys?cache=apj", (404, "not_found")),
+        ("GET /api/keys?cache=%00", (404, "not_found")),
         ("GET /api/entry?cache=default", (400, "query")),
-        ("GET /api/entry?cache=default&key=%0d%0ax", (404, "unknown")),
+        (
+            "GET /api/entry?cache=default&key=%0d%0ax",
+            (404, "not_found"),
+        ),
         (&long, (400, "query")),
     ] {
         check(line, &[BEARER], "", expected).await;
@@ -439,6 +442,27 @@ async fn ten_failures_lock_out_even_the_right_token_at_both_doors() {
     stage.clock.advance(Duration::from_secs(60));
     assert_eq!(stage.api(Method::GET, "/stats", "").await.0, 200);
     stage.sign_in().await;
+}
+
+#[tokio::test]
+async fn who_brings_no_token_locks_nobody_out() {
+    let stage = Stage::set().await;
+    for _ in 0..20 {
+        check_at(&stage, "GET /api/stats", &[], "", (401, "token")).await;
+        check_at(&stage, "GET /", &[], "", (303, "")).await;
+    }
+    let frame = [
+        "Sec-Fetch-Site: cross-site",
+        "Sec-Fetch-Mode: navigate",
+        "Sec-Fetch-Dest: iframe",
+    ];
+    for line in ["GET /api/stats", "GET /sign-in"] {
+        check_at(&stage, line, &frame, "", (403, "")).await;
+    }
+    let link = [frame[0], frame[1], "Sec-Fetch-Dest: document"];
+    check_at(&stage, "GET /api/stats", &link, "", (403, "origin")).await;
+    check_at(&stage, "GET /sign-in", &link, "", (200, "")).await;
+    assert_eq!(stage.api(Method::GET, "/stats", "").await.0, 200);
 }
 
 #[tokio::test]

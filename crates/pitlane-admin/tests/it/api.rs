@@ -45,7 +45,7 @@ async fn keys_are_listed_and_an_entry_is_shown() {
     let (status, none) = stage
         .api(Method::GET, "/entry?cache=default&key=none", "")
         .await;
-    assert_eq!((status, &none["error"]["kind"]), (404, &json!("unknown")));
+    assert_eq!((status, &none["error"]["kind"]), (404, &json!("not_found")));
 }
 
 #[tokio::test]
@@ -72,7 +72,7 @@ async fn what_is_invalidated_or_cleared_is_gone() {
     let (status, said) = stage
         .api(Method::POST, "/clear", r#"{"cache":"apj"}"#)
         .await;
-    assert_eq!((status, &said["error"]["kind"]), (404, &json!("unknown")));
+    assert_eq!((status, &said["error"]["kind"]), (404, &json!("not_found")));
     let message = said["error"]["message"].as_str().unwrap();
     assert!(message.contains("there are: api, default"), "{message}");
 }
