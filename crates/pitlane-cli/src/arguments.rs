@@ -251,3 +251,71 @@ pub(crate) struct Completions {
     /// The shell.
     pub(crate) shell: clap_complete::Shell,
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use clap::CommandFactory;
+
+    use super::*;
+
+    /// Behind this line nothing is written by hand.
+    const MARK: &str = "<!-- From here on `cargo test -p pitlane-cli --bin pitlane reference` \
+                        compares every line with the command. -->\n";
+
+    #[test]
+    fn the_reference_has_the_help_of_every_command() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/cli.md");
+        let page = fs::read_to_string(&path).unwrap();
+        let (by_hand, made) = page.split_once(MARK).expect("the mark");
+        let expected = reference();
+        if std::env::var_os("WRITE_REFERENCE").is_some() {
+            fs::write(&path, format!("{by_hand}{MARK}{expected}")).unwrap();
+        } else {
+            assert!(
+                made == expected,
+                "docs/reference/cli.md is not what `pitlane help` says; WRITE_REFERENCE=1 writes it"
+            );
+        }
+    }
+
+    fn reference() -> String {
+        let mut all = Arguments::command().term_width(90);
+        all.build();
+        let mut page = String::new();
+        for command in all.get_subcommands().filter(|one| one.get_name() != "help") {
+            // What all of them take is said once, by hand.
+            let mut command = command.clone();
+            let global: Vec<_> = command
+                .get_arguments()
+                .map(|one| one.get_id().clone())
+                .collect();
+            for id in global {
+                command = command.mut_arg(&id, |one| {
+                    let is_common = one.is_global_set() || one.get_id() == "help";
+                    one.hide(is_common).hide_long_help(is_common)
+                });
+            }
+            let help = command.term_width(90).render_long_help().to_string();
+            let lines: Vec<&str> = help.lines().map(str::trim_end).collect();
+            let name = command_name(&lines);
+            page += &format!("\n## {name}\n\n```text\n{}\n```\n", lines.join("\n").trim());
+        }
+        page
+    }
+
+    /// From its own usage, so that the headings say what is typed.
+    fn command_name(lines: &[&str]) -> String {
+        let usage = lines.iter().find_map(|line| line.strip_prefix("Usage: "));
+        let words = usage.unwrap_or_default().split(' ');
+        let typed = words.take_while(|word| word.starts_with(char::is_lowercase));
+        typed.collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn the_command_line_makes_sense() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -37,6 +37,12 @@ mod fragments {}
 #[doc = include_str!("../../../docs/guide/locks.md")]
 mod locks {}
 
+#[doc = include_str!("../../../docs/guide/command.md")]
+mod command {}
+
+#[doc = include_str!("../../../docs/guide/stats.md")]
+mod stats {}
+
 #[doc = include_str!("../../../docs/guide/testing.md")]
 mod testing {}
 

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use pitlane::{Cache, Invalidated};
+use pitlane::{Cache, Invalidated, Kind};
 use serde::Serialize;
 
 use crate::arguments::Clear;
@@ -39,7 +39,7 @@ pub(crate) async fn run(
         }
     }
     if !arguments.dry_run {
-        if !arguments.yes && !confirm(question(&caches)).await? {
+        if !arguments.yes && !confirm(question(&session, &caches).await?).await? {
             return Err(Failure::failed("nothing was cleared"));
         }
         let counts = caches.iter().map(|cleared| cleared.keys);
@@ -85,15 +85,20 @@ async fn counted(session: &Session, cache: &Cache) -> Result<Cleared, Failure> {
     })
 }
 
-fn question(caches: &[Cleared]) -> String {
-    let named: Vec<String> = caches
-        .iter()
-        .map(|cleared| {
-            let keys = text::count(cleared.keys.unwrap_or_default(), "key", "keys");
-            format!("{} ({keys})", cleared.cache)
-        })
-        .collect();
-    format!("Clear {}?", named.join(", "))
+async fn question(session: &Session, caches: &[Cleared]) -> Result<String, Failure> {
+    let mut named = Vec::new();
+    for cleared in caches {
+        let count = cleared.keys.unwrap_or_default();
+        let is_store = session.caches.kind_in_redis(&cleared.cache).await? == Some(Kind::Store);
+        let what = if is_store {
+            let records = text::count(count, "record", "records");
+            format!("{records}, which can't be computed again")
+        } else {
+            text::count(count, "key", "keys")
+        };
+        named.push(format!("{} ({what})", cleared.cache));
+    }
+    Ok(format!("Clear {}?", named.join(", ")))
 }
 
 async fn clear(session: &Session, cache: &Cache, keys: Option<u64>) -> Result<Cleared, Failure> {

@@ -79,11 +79,12 @@ fn show_stored(
     for (name, seconds) in [
         ("age", stored.age_seconds),
         ("lifetime", stored.lifetime_seconds),
-        ("swr", stored.stale_while_revalidate_seconds),
-        ("if error", stored.stale_if_error_seconds),
+        ("stale for", stored.stale_while_revalidate_seconds),
+        ("on error", stored.stale_if_error_seconds),
         ("cost", stored.cost_seconds),
     ] {
-        if let Some(seconds) = seconds {
+        // A window of no time is none.
+        if let Some(seconds) = seconds.filter(|seconds| *seconds != 0.0) {
             line(name, &text::span(seconds))?;
         }
     }

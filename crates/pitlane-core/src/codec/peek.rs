@@ -28,7 +28,8 @@ pub struct Peeked<'a> {
     pub body_length: u32,
     /// How long the body is as it is stored, in bytes.
     pub stored_length: u32,
-    /// How many bytes from the frame's beginning hold the key and all tag numbers.
+    /// How many bytes from the frame's beginning hold the key, all tags and the first words of the
+    /// head.
     pub wanted: u64,
     rest: &'a [u8],
     key_length: u32,
@@ -47,8 +48,9 @@ impl<'a> Peeked<'a> {
     /// What is there of the writer's own words about the body; it may be cut.
     #[must_use]
     pub fn head(&self) -> &'a [u8] {
-        let before = [self.wanted - LENGTH as u64, u64::from(self.names_length)];
-        let start = usize::try_from(before.into_iter().sum::<u64>());
+        let ids = ID as u64 * u64::from(self.id_count);
+        let before = u64::from(self.key_length) + ids + u64::from(self.names_length);
+        let start = usize::try_from(before);
         let head = start.ok().and_then(|start| self.rest.get(start..));
         let head = head.unwrap_or_default();
         let length = usize::try_from(self.head_length).unwrap_or(usize::MAX);
@@ -75,6 +77,8 @@ pub fn peek(bytes: &[u8]) -> Option<Peeked<'_>> {
     let (header, rest) = bytes.split_first_chunk::<LENGTH>()?;
     let header = Header::from_bytes(header)?;
     let ids = ID as u64 * u64::from(header.id_count);
+    let names = u64::from(header.names_length);
+    let words = u64::from(header.head_length.min(WORDS));
     Some(Peeked {
         position: header.position,
         stored_at: header.stored_at,
@@ -84,7 +88,7 @@ pub fn peek(bytes: &[u8]) -> Option<Peeked<'_>> {
         frame_length: header.frame_length(),
         body_length: header.body_length,
         stored_length: header.stored_length,
-        wanted: LENGTH as u64 + u64::from(header.key_length) + ids,
+        wanted: LENGTH as u64 + u64::from(header.key_length) + ids + names + words,
         rest,
         key_length: header.key_length,
         id_count: header.id_count,
@@ -92,6 +96,9 @@ pub fn peek(bytes: &[u8]) -> Option<Peeked<'_>> {
         head_length: header.head_length,
     })
 }
+
+/// So many bytes of a head are among what is wanted of a frame.
+const WORDS: u32 = 64;
 
 /// How many bytes from a frame's beginning [`peek`] needs to say anything.
 pub const HEADER: u32 = LENGTH as u32;
@@ -131,7 +138,7 @@ mod tests {
         assert_eq!(peeked.ids().unwrap().collect::<Vec<_>>(), ids);
         assert_eq!(peeked.frame_length, bytes.len() as u64);
         assert_eq!((peeked.compression, peeked.body_length), ("lz4", 9000));
-        assert_eq!(peeked.wanted, 78 + 7 + 32);
+        assert_eq!(peeked.wanted, 78 + 7 + 32 + 4);
         for length in 0..bytes.len() {
             let peeked = peek(&bytes[..length]);
             assert_eq!(peeked.is_some(), length >= LENGTH, "{length}");

@@ -15,7 +15,7 @@ use super::{failed, seconds};
 use crate::cache::{Cache, Caches, Claim, Content, Invalidated, Invalidation};
 use crate::error::{Error, ErrorKind};
 
-/// Nothing that a check stores lives longer, whatever becomes of the check.
+/// Nothing that a check stores under the cache's keys lives longer, whatever becomes of it.
 const LIFE: Duration = Duration::from_secs(10);
 /// So many tags are used in turn: each leaves a mark in the log, and these are all there will be.
 const TAGS: u64 = 64;
@@ -70,6 +70,7 @@ impl Caches {
                     caches: self,
                     cache: &cache,
                     store: Arc::clone(store),
+                    prefix,
                     probe: format!("{prefix}check-{token:016x}"),
                     key: format!("check:{token:016x}"),
                     token,
@@ -130,6 +131,7 @@ struct Checking<'a> {
     caches: &'a Caches,
     cache: &'a Cache,
     store: Arc<dyn RemoteStore>,
+    prefix: &'a str,
     probe: String,
     key: String,
     token: u64,
@@ -227,8 +229,10 @@ impl Checking<'_> {
         }
     }
 
+    /// The one thing that does not expire where Redis goes away before it is removed: so it is the
+    /// same for all checks of a cache, and lies beside its keys.
     fn counter(&self) -> String {
-        format!("{}-fence", self.probe)
+        format!("{}+check-fence", self.prefix.trim_end_matches(':'))
     }
 
     /// One holds it, nobody else gets it, and who holds it can give it back.

@@ -30,6 +30,8 @@ mod invalidate_layer;
 mod leaders;
 #[cfg(feature = "locks")]
 mod locks;
+#[cfg(feature = "manage")]
+mod manage;
 mod named;
 #[cfg(feature = "explain")]
 mod offline;

@@ -12,6 +12,8 @@ mod fragments;
 mod invalidate_layer;
 #[cfg(feature = "locks")]
 mod locks;
+#[cfg(feature = "manage")]
+mod manage;
 mod nodes;
 mod pages;
 mod places;
