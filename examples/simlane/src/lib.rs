@@ -157,6 +157,11 @@ impl Opened {
             () = monitoring::upkeep() => {}
         }
         self.stats.end().await;
+        // A commit that nobody waits for any more still has something to tell.
+        let closed = tokio::time::timeout(FAREWELL, self.database.pool.close()).await;
+        if closed.is_err() {
+            eprintln!("simlane: the database is still busy with the last writes");
+        }
         let caching = &self.site.0.caching;
         let (told, saved) =
             tokio::join!(caching.shutdown(FAREWELL), caching.save_sessions(FAREWELL));
@@ -166,7 +171,6 @@ impl Opened {
         if !saved {
             eprintln!("simlane: Redis does not have the last sessions");
         }
-        self.database.pool.close().await;
         Ok(())
     }
 }

@@ -96,6 +96,24 @@ async fn a_commit_that_goes_unanswered_ends_again_and_again_what_it_may_have_cha
     db.site.until_shown("new").await;
 }
 
+#[tokio::test]
+async fn a_pool_that_is_closed_owes_nothing_any_more() {
+    let db = Database::new().await;
+    db.site.warm().await;
+    let tx = db.renaming("new").await;
+    db.hold_commits().await;
+    tokio::select! {
+        ended = tx.commit() => panic!("it commits: {ended:?}"),
+        () = db.until_a_commit_waits() => {}
+    }
+    let pool = db.pool.clone();
+    let closing = tokio::spawn(async move { pool.close().await });
+    db.site.check_kept("old").await;
+    db.let_commits_go().await;
+    closing.await.unwrap();
+    db.site.check_ended("new").await;
+}
+
 #[test]
 fn a_runtime_that_ends_while_a_commit_waits_pays_its_debt() {
     let of_writer = Runtime::new().unwrap();
