@@ -157,7 +157,7 @@ async fn renewing_begins_the_lease_anew() {
 async fn a_renewed_lock_outlives_its_lease_until_it_is_dropped() {
     let redis = RedisServer::start();
     let (a, b) = pair(&redis).await;
-    let held = acquire(&import(&a).lease(Duration::from_secs(3)).renewed()).await;
+    let held = acquire(&import(&a).lease(Duration::from_secs(9)).renewed()).await;
     let [_, lock] = &*keys(&redis) else {
         panic!("no lock");
     };

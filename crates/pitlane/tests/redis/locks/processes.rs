@@ -133,17 +133,17 @@ async fn ask_for_a_value(cache: Cache) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_goes_on_when_the_process_that_has_a_lock_dies() {
-    let lease = Duration::from_secs(2);
+    let lease = Duration::from_secs(10);
     if let Some(cache) = as_child().await {
         let held = acquire(&import(&cache).lease(lease)).await;
         say(held.fence());
         std::future::pending::<()>().await;
     }
     let redis = RedisServer::start();
+    let caches = registry(&redis).await;
     let test = "another_goes_on_when_the_process_that_has_a_lock_dies";
     let mut twin = Twin::start(test, &redis);
     let first: u64 = twin.says().parse().expect("a number");
-    let caches = registry(&redis).await;
     let lock = import(&caches.get("default").expect("the cache"));
     drop(twin);
     // It is dead, and has it all the same.
