@@ -622,17 +622,8 @@ impl Fill {
     /// Notes, before the computation runs, what ends its result, so that whoever shows that ends
     /// with it even if nothing is stored.
     pub(crate) fn note(&self, tags: impl IntoIterator<Item = Tag>) {
-        let log = &self.cache.shared().log;
-        for tag in tags {
-            let id = tag.id(log.tags());
-            self.dependencies.tag(tag, id);
-        }
-        self.dependencies.absorb(&Gathered {
-            basis: self.dependencies.basis(),
-            ids: self.wanted.tags.clone(),
-            names: Vec::new(),
-            stale: false,
-        });
+        let ids = self.wanted.tags.clone();
+        self.dependencies.note(&self.cache, tags, ids);
     }
 
     /// Takes over that the computation around used something stale: its result may be handed in.

@@ -1,6 +1,6 @@
 use std::{future::Future, ops::Deref, sync::Arc};
 
-use pitlane_core::{Basis, Dependencies, Meta, Tag};
+use pitlane_core::{Basis, Dependencies, Gathered, Meta, Tag, TagId};
 
 use tokio::task::futures::TaskLocalFuture;
 
@@ -25,6 +25,20 @@ impl Work {
             dependencies: Dependencies::new(basis),
             budget,
         })
+    }
+
+    /// Notes what ends the result: tags that have names, and those that follow from a key.
+    pub(crate) fn note(&self, cache: &Cache, tags: impl IntoIterator<Item = Tag>, ids: Vec<TagId>) {
+        for tag in tags {
+            let id = tag.id(cache.shared().log.tags());
+            self.tag(tag, id);
+        }
+        self.absorb(&Gathered {
+            basis: self.basis(),
+            ids,
+            names: Vec::new(),
+            stale: false,
+        });
     }
 }
 
@@ -119,6 +133,13 @@ impl Scope {
     pub(crate) fn depend(&self, entry: &Meta, fresh: bool) {
         if let Some(work) = &self.0 {
             work.depend(entry, fresh);
+        }
+    }
+
+    /// Notes what ends the current computation.
+    pub(crate) fn note(&self, cache: &Cache, tags: impl IntoIterator<Item = Tag>, ids: Vec<TagId>) {
+        if let Some(work) = &self.0 {
+            work.note(cache, tags, ids);
         }
     }
 

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use pitlane_core::Reason;
 
 use super::Fragment;
-use crate::cache::{Claimed, Fill, Place, Scope, Wanted, depend_on, poll_in};
+use crate::cache::{Claimed, Fill, Place, Scope, Wanted, poll_in};
 
 impl Fragment {
     /// The text from memory, or what `render` makes.
@@ -19,7 +19,7 @@ impl Fragment {
     /// The error of `render`, which is never cached.
     pub fn render<E>(self, render: impl FnOnce() -> Result<String, E>) -> Result<String, E> {
         if self.unkept {
-            depend_on(&self.cache, self.tags_of());
+            self.note();
             return render();
         }
         let key = self.whole_key();
@@ -62,7 +62,7 @@ impl Fragment {
         Fut: Future<Output = Result<String, E>>,
     {
         if self.unkept {
-            depend_on(&self.cache, self.tags_of());
+            self.note();
             return render().await;
         }
         let key = self.whole_key();
@@ -86,7 +86,8 @@ impl Fragment {
                 }
             }
         };
-        match fill.run(render()).await {
+        // What it does before its first await belongs to it, too.
+        match fill.run(async { render().await }).await {
             Ok(text) => {
                 self.store(fill, &text);
                 Ok(text)
@@ -129,6 +130,13 @@ impl Fragment {
         fill.inherit_staleness();
         fill.note(self.tags_of());
         fill.measured()
+    }
+
+    /// The same where nothing is kept.
+    fn note(&self) {
+        let key = self.whole_key();
+        let ended_by = Wanted::at(&self.cache, self.place(&key), &key).tags;
+        Scope::current().note(&self.cache, self.tags_of(), ended_by);
     }
 
     fn store(&self, fill: Fill, text: &str) {

@@ -169,9 +169,7 @@ impl Fragments {
                 None => fragment.unkept = true,
             }
         }
-        if !self.enabled {
-            return body.call(state, &[]);
-        }
+        fragment.unkept |= !self.enabled;
         let text = fragment.render(|| {
             let rendered = body.call(state, &[])?;
             Ok::<_, Error>(

@@ -489,3 +489,22 @@ async fn a_scope_that_is_open_already_is_the_one_that_is_opened() {
     let _ = caches.invalidate(["named"]).await.unwrap();
     assert_eq!(get(&service, "/").await.text(), "2");
 }
+
+#[tokio::test]
+async fn what_is_read_before_the_first_await_ends_a_fragment_too() {
+    let Bench { caches, cache, .. } = bench();
+    store(&cache, Freshness::new(10 * MINUTE)).await;
+    let counter = Counter::default();
+    let show = async || {
+        let rendered = club(&cache).render_async(|| {
+            assert!(cache.get(&value()).is_some());
+            async { counter.text() }
+        });
+        rendered.await.unwrap()
+    };
+    assert_eq!(show().await, "1");
+    assert_eq!(show().await, "1");
+    let _ = caches.invalidate(["value"]).await.unwrap();
+    store(&cache, Freshness::new(10 * MINUTE)).await;
+    assert_eq!(show().await, "2");
+}

@@ -7,7 +7,7 @@ use std::{
 
 use minijinja::{Environment, ErrorKind, Value, context};
 use pitlane::{
-    Cache, Scope, depend_on,
+    Cache, Invalidation, Key, Scope, depend_on,
     fragment::{Argument, Fragments},
 };
 use pitlane_testkit::Origin;
@@ -392,5 +392,29 @@ async fn a_page_around_them_is_made_again_with_only_what_has_ended() {
         let page = get(&pages, "/").await;
         assert!(page.text().starts_with(&call.to_string()), "{ending}");
         check(&site, &["card 21", "page", "section 2"]);
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_kept_ends_the_page_around_it_all_the_same() {
+    const SHOWN: &str =
+        "{% call cached('card', 1, other, tags='club:1') %}{{ rendered('card') }}{% endcall %}";
+    let ended_by_key = Invalidation::default().add_key(&Key::new("card").child(1));
+    for is_on in [false, true] {
+        for ending in [Invalidation::tags(["club:1"]), ended_by_key.clone()] {
+            let fragments = |cache: &Cache| Fragments::new(cache).enabled(is_on);
+            let site = Arc::new(Site::with(bench(), &[("page.html", SHOWN)], fragments));
+            let shown = Arc::clone(&site);
+            let pages = site.bench.layer.clone().layer(Origin::new(move |_, _| {
+                let page = shown.environment.get_template("page.html").unwrap();
+                // What is undefined tells nothing apart.
+                let page = page.render(context! {}).unwrap();
+                async move { Origin::reply(FRESH, page) }
+            }));
+            assert_eq!(get(&pages, "/").await.text(), "1");
+            assert!(get(&pages, "/").await.is_hit());
+            let _ = site.bench.caches.publish(ending.clone()).await.unwrap();
+            assert_eq!(get(&pages, "/").await.text(), "2", "{is_on} {ending:?}");
+        }
     }
 }
