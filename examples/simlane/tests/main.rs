@@ -16,6 +16,7 @@ mod crawl;
 mod metrics;
 mod pages;
 mod program;
+mod queries;
 mod server;
 mod sessions;
 mod sharing;
