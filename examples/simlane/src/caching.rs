@@ -10,7 +10,10 @@ use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;
 use axum::response::Response;
 use http::request::Parts;
-use pitlane::{AnonymousCacheLayer, ApiCacheLayer, Cache, CacheLayer, Caches, ResponseCacheLayer};
+use pitlane::fragment::Fragments;
+use pitlane::{
+    AnonymousCacheLayer, ApiCacheLayer, Cache, CacheLayer, Caches, ResponseCacheLayer, Scope,
+};
 use pitlane_sessions::PitlaneStore;
 
 use crate::failure::Failure;
@@ -131,6 +134,18 @@ impl Caching {
             .ttl(3 * MINUTE)
             .per_user(signed_in);
         self.common(layer)
+    }
+
+    /// The parts of pages, beside the pages: shown to everybody who sees a
+    /// page with the part in it, whether that page itself is kept or not.
+    pub(crate) fn fragments(&self) -> Fragments {
+        Fragments::new(&self.pages).ttl(5 * MINUTE).enabled(self.on)
+    }
+
+    /// Around a handler, before it reads anything: what it renders of that is
+    /// known to be as old as this.
+    pub(crate) fn scope(&self) -> Scope {
+        Scope::open(&self.pages)
     }
 
     fn common<Form>(&self, layer: CacheLayer<Form>) -> CacheLayer<Form> {

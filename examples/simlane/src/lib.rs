@@ -29,11 +29,11 @@ use std::time::Duration;
 
 use axum::Router;
 use caching::Caching;
-use minijinja::Environment;
 use pitlane::Caches;
 use pitlane::changes::Changes;
 use pitlane::stats::{StatsKeeper, StatsOptions};
 use sqlx::SqlitePool;
+use templates::Templates;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -55,7 +55,7 @@ struct Shared {
     db: SqlitePool,
     caching: Caching,
     changes: Changes,
-    templates: Environment<'static>,
+    templates: Templates,
     handler_delay: Duration,
     expose_tags: bool,
 }
@@ -95,9 +95,9 @@ pub async fn open(options: Options) -> Result<Opened, BoxError> {
     }
     let site = Site(Arc::new(Shared {
         db: database.pool.clone(),
+        templates: Templates::load(caching.fragments())?,
         caching,
         changes: changes::registry()?,
-        templates: templates::load()?,
         handler_delay: options.handler_delay,
         expose_tags: options.expose_tags,
     }));

@@ -1,10 +1,18 @@
 //! The HTML templates, compiled into the program. Every name ends in `.html`,
 //! which is what makes minijinja escape all values.
+//!
+//! The parts of pages that are dear or shown often are fragments: `cached`
+//! goes around them and names, by the functions of `tags`, the rows that they
+//! show.
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::{Environment, UndefinedBehavior};
+use minijinja::{Environment, Error, Template, UndefinedBehavior};
+use pitlane::fragment::{Fragment, Fragments, prefetch};
 
 use crate::model::{COLOURS, ENTRY_STATES, EVENT_STATES, ROLES};
+use crate::tags;
+
+mod shown;
 
 macro_rules! templates {
     ($($name:literal),* $(,)?) => {
@@ -33,7 +41,46 @@ const TEMPLATES: [(&str, &str); 18] = templates![
     "team.html",
 ];
 
-pub(crate) fn load() -> Result<Environment<'static>, minijinja::Error> {
+/// All templates, and what is kept of them.
+#[derive(Debug)]
+pub(crate) struct Templates {
+    environment: Environment<'static>,
+    fragments: Fragments,
+}
+
+impl Templates {
+    pub(crate) fn load(fragments: Fragments) -> Result<Self, Error> {
+        let mut environment = environment()?;
+        let fragments = fragments.install(&mut environment);
+        Ok(Self {
+            environment,
+            fragments,
+        })
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Result<Template<'_, '_>, Error> {
+        self.environment.get_template(name)
+    }
+
+    /// Brings the fragments that a template has for one row from Redis, where
+    /// another server may have put them.
+    pub(crate) async fn prefetch(
+        &self,
+        template: &str,
+        names: &[&str],
+        id: i64,
+    ) -> Result<(), Error> {
+        let fragment = |name: &&str| {
+            let fragment = self.fragments.of(&self.environment, template, name);
+            fragment.map(|fragment| fragment.arg(id))
+        };
+        let fragments: Result<Vec<Fragment>, Error> = names.iter().map(fragment).collect();
+        let _found = prefetch(fragments?).await;
+        Ok(())
+    }
+}
+
+fn environment() -> Result<Environment<'static>, Error> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_syntax(
@@ -47,6 +94,8 @@ pub(crate) fn load() -> Result<Environment<'static>, minijinja::Error> {
     environment.add_filter("day", day);
     environment.add_filter("month", month);
     environment.add_filter("simulator", simulator);
+    environment.add_filter("words", tags::words);
+    environment.add_global("tags", shown::functions());
     environment.add_global("roles", ROLES.to_vec());
     environment.add_global("colours", COLOURS.to_vec());
     environment.add_global("event_states", EVENT_STATES.to_vec());
@@ -111,6 +160,6 @@ mod tests {
 
     #[test]
     fn every_template_compiles() {
-        assert_eq!(load().unwrap().templates().count(), TEMPLATES.len());
+        assert_eq!(environment().unwrap().templates().count(), TEMPLATES.len());
     }
 }

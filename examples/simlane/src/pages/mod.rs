@@ -33,13 +33,20 @@ use crate::{Site, changes, session};
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self' data:; \
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/// Around every page: finds out who is looking, turns failures into pages,
-/// and adds the viewer's tag, because the navigation shows their name.
+/// Around every page: what it reads and renders is one computation, which
+/// begins here unless a cache is around it.
 pub(crate) async fn frame(
     State(site): State<Site>,
-    mut request: Request,
+    request: Request,
     next: Next,
 ) -> Result<Response, Failure> {
+    let scope = site.0.caching.scope();
+    scope.run(framed(site, request, next)).await
+}
+
+/// Finds out who is looking, turns failures into pages, and adds the viewer's
+/// tag, because the navigation shows their name.
+async fn framed(site: Site, mut request: Request, next: Next) -> Result<Response, Failure> {
     let viewer = match request.extensions().get::<Session>() {
         Some(session) => session::user(&site, session).await,
         None => Ok(None),
@@ -108,7 +115,7 @@ impl Page {
 
     fn html(&self, template: &str, data: Value) -> Result<Html<String>, Failure> {
         let viewer = self.viewer.as_ref().map(value);
-        let template = self.site.0.templates.get_template(template)?;
+        let template = self.site.0.templates.get(template)?;
         Ok(Html(template.render(context! { viewer, ..data })?))
     }
 

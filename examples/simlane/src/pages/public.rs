@@ -18,7 +18,12 @@ pub(crate) async fn clubs(page: Page) -> Result<Response, Failure> {
     page.render("clubs.html", read::club_list(&page.site).await?)
 }
 
+/// The parts of a club's dashboard.
+const DASHBOARD: [&str; 4] = ["club_stats", "club_races", "club_teams", "club_members"];
+
 pub(crate) async fn club(page: Page, Address(id): Address<i64>) -> Result<Response, Failure> {
+    let templates = &page.site.0.templates;
+    templates.prefetch("club.html", &DASHBOARD, id).await?;
     page.render("club.html", read::club(&page.site, id).await?)
 }
 
