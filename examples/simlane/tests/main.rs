@@ -13,6 +13,7 @@ mod caching;
 mod client;
 mod consistency;
 mod crawl;
+mod fragments;
 mod metrics;
 mod pages;
 mod program;

@@ -77,13 +77,27 @@ impl Pair {
             .integer()
     }
 
+    /// How many whole answers are stored, whose keys name the host: beside
+    /// them are the parts of pages.
+    fn answers(&self, database: u8, pattern: &str) -> i64 {
+        let script = "redis.call('SELECT', ARGV[1]) local found = 0 \
+                      for _, key in ipairs(redis.call('KEYS', ARGV[2])) do \
+                      local value = redis.call('GET', key) \
+                      if value and string.find(value, 'simlane.test', 1, true) then \
+                      found = found + 1 end end return found";
+        let database = database.to_string();
+        self.redis
+            .run(&["EVAL", script, "0", &database, pattern])
+            .integer()
+    }
+
     /// Gets a page that nobody has asked for from the first site, and waits
     /// until it is in Redis.
     async fn publish(&mut self, path: &str, database: u8, pattern: &str) -> Answer {
-        let before = self.stored(database, pattern);
+        let before = self.answers(database, pattern);
         let answer = self.one.get(path).await;
         let wait = async {
-            while self.stored(database, pattern) == before {
+            while self.answers(database, pattern) == before {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
