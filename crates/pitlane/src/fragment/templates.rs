@@ -25,7 +25,9 @@ const MAX_ARGUMENT: usize = 64 << 10;
 ///
 /// A fragment is found by templates of the same text only: that of its own template, of all that the
 /// environment held when [`install`](Self::install) was called, and under the same form of escaping.
-/// What filters, functions and globals do is told by [`version`](Self::version).
+/// What filters, functions and globals do is told by [`version`](Self::version). A text that is rendered
+/// under the name of a template that the environment holds (`render_named_str`: a preview of an edited
+/// one, say) is taken for that template: give it another name, or none, and nothing of it is kept.
 ///
 /// An argument that is undefined, or that is no plain value, tells nothing apart: such a body is rendered
 /// every time. A mistake in the call itself is an error of the template.
