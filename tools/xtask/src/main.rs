@@ -5,6 +5,7 @@
     reason = "a tool talks to the person who started it"
 )]
 
+mod browser;
 mod conformance;
 mod failure;
 mod fuzz;
@@ -34,6 +35,9 @@ usage: cargo xtask COMMAND
                     faults of Redis under load, and what each costs
   consistency [--long] [OPTION...]
                     the history checker: several nodes over one Redis while everything fails
+  reconcile [REQUESTS]
+                    what two nodes count against what their clients have counted, a million requests
+  browser           a real browser walks the dashboard of simlane: pictures, accessibility, hostile names
   fuzz [--minutes N] [--keep] [TARGET...]
                     fuzzing led by coverage, 20 minutes a target; --keep adds what is new to the corpus
   deny              licences, bans, sources and advisories, with cargo-deny
@@ -59,7 +63,9 @@ fn dispatch(arguments: &[String]) -> Result<(), Failure> {
         "bench" => bench(rest),
         "chaos" => chaos(rest),
         "consistency" => consistency(rest),
+        "reconcile" => reconcile(rest),
         "fuzz" => fuzz::run(rest),
+        "browser" => alone(command, rest).and_then(|()| browser::run()),
         "tidy" => alone(command, rest).and_then(|()| tidy::run()),
         "conformance" => alone(command, rest).and_then(|()| conformance::run()),
         "loom" => alone(command, rest).and_then(|()| stages::long_models()),
@@ -86,6 +92,12 @@ fn consistency(options: &[String]) -> Result<(), Failure> {
 
 fn chaos(arguments: &[String]) -> Result<(), Failure> {
     Step::cargo("run --release --package pitlane-chaos --")
+        .add_arguments(arguments)
+        .run()
+}
+
+fn reconcile(arguments: &[String]) -> Result<(), Failure> {
+    Step::cargo("run --release --package pitlane-reconcile --")
         .add_arguments(arguments)
         .run()
 }
