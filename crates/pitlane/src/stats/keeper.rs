@@ -91,7 +91,7 @@ impl Caches {
     /// Samples the counters every second until the keeper, or the last handle to the caches, is
     /// dropped; and tells the other nodes through Redis, if there is one.
     ///
-    /// What it costs: one task; about 150 KiB for each cache; on the hit path a few nanoseconds.
+    /// What it costs: one task; about 100 KiB for each cache; on the hit path a few nanoseconds.
     /// Of many hits, about one in 32 is looked at more closely. What goes to Redis is one value
     /// of at most 256 KiB that expires, through the circuit breaker: nothing waits for it.
     ///
