@@ -18,7 +18,7 @@ use crate::measure::{Case, allocations, in_turns, median};
 
 /// A handler that does nothing but answer: the floor.
 #[derive(Clone)]
-struct Bare {
+pub(crate) struct Bare {
     body: Bytes,
     cache_control: &'static str,
 }
@@ -85,7 +85,7 @@ where
     }
 }
 
-fn bare(size: usize, cache_control: &'static str) -> Bare {
+pub(crate) fn bare(size: usize, cache_control: &'static str) -> Bare {
     Bare {
         body: Bytes::from(vec![b'x'; size]),
         cache_control,
@@ -117,6 +117,7 @@ pub(crate) fn run() {
         times[4] / times[1]
     );
     two_threads();
+    crate::statistics::run();
 }
 
 /// The bare service and what stands before it, in the order of [`FLOORS`].
@@ -166,7 +167,7 @@ fn caches() -> Caches {
     builder.build().expect("caches")
 }
 
-fn case<S>(name: &'static str, service: S, method: Method) -> Case
+pub(crate) fn case<S>(name: &'static str, service: S, method: Method) -> Case
 where
     S: Service<Request<Full<Bytes>>, Error = Infallible> + Clone + 'static,
 {

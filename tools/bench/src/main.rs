@@ -1,7 +1,7 @@
 //! Side-by-side benchmarks: everything in one run, in turns, with ratios.
 //!
 //! `cargo xtask bench hit` prints what a hit in memory and a pass-through cost against the bare
-//! service; `policy` what the decisions behind them cost, one by one; `codec` what an entry costs as
+//! service; `statistics` what keeping statistics adds to a hit, alone; `policy` what the decisions behind them cost, one by one; `codec` what an entry costs as
 //! bytes against framing by hand; `data` what a cached value and a fragment in memory cost against a map's, and
 //! a page of fragments against one without; `remote` what a hit from Redis costs against a bare GET, and
 //! `remote-http` against a bare server; `invalidate` what one invalidation costs, and what Redis
@@ -26,6 +26,7 @@ mod nodes;
 mod policy;
 mod remote;
 mod remote_http;
+mod statistics;
 
 fn main() {
     let names: Vec<String> = std::env::args().skip(1).collect();
@@ -37,6 +38,7 @@ fn main() {
     for name in &names {
         match name.as_str() {
             "hit" => hit::run(),
+            "statistics" => statistics::run(),
             "policy" => policy::run(),
             "codec" => codec::run(),
             "data" => data::run(),
@@ -48,7 +50,7 @@ fn main() {
             "encodings" => encodings::run(),
             other => {
                 eprintln!(
-                    "no benchmark is named {other:?}; there are: hit, policy, codec, data, remote, \
+                    "no benchmark is named {other:?}; there are: hit, statistics, policy, codec, data, remote, \
                      remote-http, invalidate, layers, encodings"
                 );
                 std::process::exit(2);
