@@ -40,6 +40,26 @@ const FUZZING: &[Need] = &[Need {
     package: "g++",
 }];
 
+/// Only who walks the dashboard needs these.
+const BROWSING: &[Need] = &[
+    Need {
+        program: "redis-server",
+        package: "redis-server",
+    },
+    Need {
+        program: "chromium",
+        package: "chromium",
+    },
+    Need {
+        program: "node",
+        package: "nodejs",
+    },
+    Need {
+        program: "npm",
+        package: "npm",
+    },
+];
+
 /// Makes sure that all that tests start is there, or says what is not.
 pub(crate) fn install() -> Result<(), Failure> {
     install_all(NEEDS)
@@ -48,6 +68,11 @@ pub(crate) fn install() -> Result<(), Failure> {
 /// The same for what `fuzz` compiles with.
 pub(crate) fn install_for_fuzzing() -> Result<(), Failure> {
     install_all(FUZZING)
+}
+
+/// The same for what `browser` walks with.
+pub(crate) fn install_for_browsing() -> Result<(), Failure> {
+    install_all(BROWSING)
 }
 
 fn install_all(needs: &[Need]) -> Result<(), Failure> {
