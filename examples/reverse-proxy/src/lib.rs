@@ -16,14 +16,15 @@ use std::time::Duration;
 
 use metrics::Scrapes;
 use pitlane::Caches;
+use pitlane::stats::StatsOptions;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tower::Layer;
 
-pub use admin::{Admin, AdminToken, AdminTokenError};
 pub use options::{Options, Profile};
 pub use origin::{Origin, OriginUrl, OriginUrlError, Peer, ProxyBody};
+pub use pitlane_admin::{AdminToken, AdminTokenError};
 pub use server::{Drained, serve};
 pub use stack::{cache_layer, caches, stack};
 
@@ -41,6 +42,7 @@ pub async fn run(options: &Options) -> Result<(), RunError> {
     let token = options.admin_token_file.as_ref();
     let token = token.map(|file| AdminToken::from_file(file)).transpose()?;
     let caches = caches(options)?;
+    let stats = caches.keep_stats(StatsOptions::new());
     let service = stack(
         &cache_layer(&caches, options)?,
         Origin::new(options.origin.clone()),
@@ -81,6 +83,7 @@ pub async fn run(options: &Options) -> Result<(), RunError> {
     if let Drained::CutOff(connections) = drained {
         eprintln!("reverse-proxy: {connections} connections were still busy and were cut off");
     }
+    stats.end().await;
     if !caches.shutdown(FAREWELL).await {
         eprintln!("reverse-proxy: Redis was not told of the last invalidations");
     }
@@ -102,7 +105,7 @@ async fn serve_admin(
     if !bound.ip().is_loopback() {
         eprintln!("reverse-proxy: the admin token crosses the network unencrypted to {bound}");
     }
-    let service = Admin::new(caches.clone(), token, bound);
+    let service = admin::service(caches, token, bound, stopped.clone());
     // What an admin still waits for is not worth a word.
     let _ = serve(listener, service, stop_of(stopped)).await;
 }

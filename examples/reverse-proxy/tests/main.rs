@@ -5,7 +5,6 @@
     reason = "in a test a panic is the report"
 )]
 
-mod abuse;
 mod admin;
 mod caching;
 mod failures;
