@@ -36,5 +36,10 @@ mod view;
 pub use admin::Admin;
 pub use door::{AdminToken, AdminTokenError, AdminTokenErrorKind};
 
+/// The guide's page, whose code is compiled with this crate.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/admin.md")]
+struct Guide;
+
 /// What refuses or fails on the way.
 type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -142,7 +142,11 @@ async fn recent(caches: &Caches, limit: u32) -> Value {
             Ok(recent) => (recent, "Nothing was invalidated yet.".to_owned()),
             Err(problem) => (Vec::new(), problem),
         };
-    context! { invalidations => told(invalidations), invalidations_note => note }
+    context! {
+        invalidations => told(invalidations),
+        invalidations_note => note,
+        items_shown => if limit == FEW { 3 } else { 32 },
+    }
 }
 
 fn outcomes(counts: &OutcomeCounts) -> Value {
