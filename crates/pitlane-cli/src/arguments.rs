@@ -77,8 +77,8 @@ pub(crate) enum Command {
     Top(Top),
     /// Writes a script that completes commands for a shell.
     Completions(Completions),
-    /// Writes the manual page.
-    Man,
+    /// Writes the manual page of the command, or of one of its commands.
+    Man(Man),
 }
 
 /// Which caches are meant.
@@ -250,6 +250,12 @@ pub(crate) struct Top {
 pub(crate) struct Completions {
     /// The shell.
     pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Man {
+    /// Such as `clear`, for pitlane-clear(1).
+    pub(crate) command: Option<String>,
 }
 
 #[cfg(test)]

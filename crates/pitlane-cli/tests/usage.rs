@@ -64,6 +64,9 @@ fn shells_and_man_are_told_all_commands() {
     }
     let page = pitlane(&["man"]).ok();
     assert!(page.out.contains(".TH pitlane 1"), "{page:?}");
+    let page = pitlane(&["man", "clear"]).ok();
+    assert!(page.out.contains(".TH pitlane-clear 1"), "{page:?}");
+    check(&["man", "frobnicate"], "no command frobnicate");
     assert!(pitlane(&["--version"]).ok().out.starts_with("pitlane "));
 }
 

@@ -66,7 +66,7 @@ pub(crate) async fn run(arguments: Arguments, output: &Output) -> Result<(), Fai
         Command::Warm(warm) => alone(warm::run(place, output, warm)).await,
         Command::Explain(explain) => alone(explain::run(place, output, explain)).await,
         Command::Completions(completions) => shell::complete(output, completions.shell),
-        Command::Man => shell::manual(output),
+        Command::Man(man) => shell::manual(output, man.command.as_deref()),
     }
 }
 

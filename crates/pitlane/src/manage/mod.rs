@@ -13,16 +13,18 @@ mod entry;
 mod keys;
 mod name;
 mod recent;
+mod resident;
 mod tags;
 mod verdict;
+mod view;
 
 pub use affected::{Affected, AffectedCache};
 pub use check::{CheckReport, CheckStep};
-pub use entry::{EncodingView, EntryView, HeaderView, StoredView, TagView};
 pub use keys::{KeyPage, KeyQuery, KeyView};
 pub use name::{KeyKind, printable};
 pub use recent::{InvalidatedItem, RecentInvalidation};
 pub use verdict::Verdict;
+pub use view::{EncodingView, EntryView, HeaderView, StoredView, TagView};
 
 #[cfg(feature = "stats")]
 pub(crate) use name::Name;

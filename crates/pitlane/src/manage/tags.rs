@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use pitlane_core::{Key, TagId, TagKind, TagSet};
 
-use super::entry::TagView;
 use super::name::{KeyKind, Name, clean};
+use super::view::TagView;
 use crate::cache::Cache;
 
 /// What an entry's tags are called: those that somebody gave keep their names, and those that

@@ -3,7 +3,7 @@
 use pitlane_core::Reason;
 use serde::{Deserialize, Serialize};
 
-use super::entry::TagView;
+use super::view::TagView;
 use crate::cache::Usable;
 
 /// Whether a hit would use an entry, and why. It comes from the code that judges hits.
