@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use axum::extract::{MatchedPath, Request};
+use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use http::request::Parts;
@@ -18,7 +18,7 @@ use pitlane_sessions::PitlaneStore;
 
 use crate::failure::Failure;
 use crate::options::{Options, Switch};
-use crate::session;
+use crate::{Site, session};
 use tower_sessions::{Session, SessionManagerLayer};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -66,11 +66,25 @@ impl Caching {
     }
 
     /// Where the results of queries are kept.
-    pub(crate) fn queries(&self) -> Caches {
-        // Where nothing is to be kept, whoever asks gets a registry of their own.
-        let own = || Caches::builder().cache("query").build().ok();
-        let nothing = if self.on { None } else { own() };
-        nothing.unwrap_or_else(|| self.caches.clone())
+    pub(crate) const fn queries(&self) -> &Caches {
+        &self.caches
+    }
+
+    /// Says, while a query runs for the cache, which tags end its result; with
+    /// `--cache off` it ends before it can be kept.
+    pub(crate) fn note<'a>(
+        &self,
+        tags: impl Iterator<Item = &'a str>,
+    ) -> Result<(), pitlane::Error> {
+        const NEVER: &str = "never";
+        let queries = self.caches.get("query")?;
+        pitlane::depend_on(&queries, tags);
+        if !self.on {
+            pitlane::depend_on(&queries, [NEVER]);
+            // What is owed and not published is ended at once.
+            drop(self.caches.owe([NEVER]));
+        }
+        Ok(())
     }
 
     /// Gives requests their session.
@@ -183,11 +197,12 @@ struct SignedIn(i64);
 
 /// Finds out who is signed in, for the cache inside of it.
 pub(crate) async fn identify(
+    State(site): State<Site>,
     session: Session,
     mut request: Request,
     next: Next,
 ) -> Result<Response, Failure> {
-    if let Some(id) = session::user_id(&session).await? {
+    if let Some(id) = session::user_id(&site, &session).await? {
         request.extensions_mut().insert(SignedIn(id));
     }
     Ok(next.run(request).await)

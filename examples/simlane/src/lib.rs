@@ -53,6 +53,8 @@ struct Site(Arc<Shared>);
 
 struct Shared {
     db: SqlitePool,
+    /// Which database this is: sessions are of one.
+    identity: String,
     caching: Caching,
     changes: Changes,
     templates: Templates,
@@ -62,7 +64,7 @@ struct Shared {
 
 impl Site {
     /// Where the results of queries are kept.
-    fn queries(&self) -> Caches {
+    fn queries(&self) -> &Caches {
         self.0.caching.queries()
     }
 }
@@ -95,6 +97,7 @@ pub async fn open(options: Options) -> Result<Opened, BoxError> {
     }
     let site = Site(Arc::new(Shared {
         db: database.pool.clone(),
+        identity: database.identity.clone(),
         templates: Templates::load(caching.fragments())?,
         caching,
         changes: changes::registry()?,

@@ -30,7 +30,7 @@ use crate::{Site, api, monitoring, pages};
 pub(crate) fn routes(site: Site) -> Router {
     let framed = from_fn_with_state(site.clone(), pages::frame);
     let exposed = from_fn_with_state(site.clone(), expose_tags);
-    let identified = from_fn(identify);
+    let identified = from_fn_with_state(site.clone(), identify);
     let caching = &site.0.caching;
     let sessions = caching.sessions();
     let all = Router::new()

@@ -9,6 +9,7 @@ use argon2::Argon2;
 use argon2::password_hash::PasswordVerifier;
 use argon2::password_hash::phc::PasswordHash;
 use pitlane_sessions::PitlaneStore;
+use serde::{Deserialize, Serialize};
 use sqlx::SqlitePool;
 use tower_sessions::cookie::SameSite;
 use tower_sessions::cookie::time::Duration;
@@ -21,8 +22,16 @@ use crate::read;
 
 const COOKIE: &str = "simlane_session";
 const LIFETIME: Duration = Duration::days(14);
-/// What a session holds: whose it is.
+/// The name of what a session holds.
 const USER: &str = "user";
+
+/// Whose a session is. The number of a user is another person's in another
+/// database, and sessions may outlive theirs in Redis.
+#[derive(Serialize, Deserialize)]
+struct Holder {
+    user: i64,
+    database: String,
+}
 
 /// Gives requests their session, which is looked up when it is asked for.
 pub(crate) fn layer(store: PitlaneStore) -> SessionManagerLayer<PitlaneStore> {
@@ -37,15 +46,17 @@ pub(crate) fn layer(store: PitlaneStore) -> SessionManagerLayer<PitlaneStore> {
 /// The user whose session the request carries. Without the cookie nobody is
 /// asked.
 pub(crate) async fn user(site: &Site, session: &Session) -> Result<Option<User>, Failure> {
-    match user_id(session).await? {
+    match user_id(site, session).await? {
         Some(id) => Ok(read::user(site, id).await?.data),
         None => Ok(None),
     }
 }
 
 /// Whose session the request carries, without anything that can change.
-pub(crate) async fn user_id(session: &Session) -> Result<Option<i64>, Failure> {
-    Ok(session.get(USER).await?)
+pub(crate) async fn user_id(site: &Site, session: &Session) -> Result<Option<i64>, Failure> {
+    let holder: Option<Holder> = session.get(USER).await?;
+    let ours = holder.filter(|holder| holder.database == site.0.identity);
+    Ok(ours.map(|holder| holder.user))
 }
 
 /// The user with this name and password.
@@ -81,12 +92,13 @@ pub(crate) async fn sign_in(
 
 /// Begins a session in place of the one that the request may carry, under an
 /// id that nobody knew before.
-pub(crate) async fn begin(session: &Session, user: i64) -> Result<(), Failure> {
+pub(crate) async fn begin(site: &Site, session: &Session, user: i64) -> Result<(), Failure> {
     if session.id().is_some() {
         session.clear().await;
         session.cycle_id().await?;
     }
-    Ok(session.insert(USER, user).await?)
+    let database = site.0.identity.clone();
+    Ok(session.insert(USER, Holder { user, database }).await?)
 }
 
 /// Ends the session of the request, if there is one, and makes the browser

@@ -113,6 +113,21 @@ async fn emptied_caches_log_nobody_out() {
 }
 
 #[tokio::test]
+async fn a_session_is_nobodys_over_another_database() {
+    let (database, redis) = (Database::new(), RedisServer::start());
+    let server = Server::sharing(&database, &redis).await;
+    let mut ada = server.signed_in("ada").await;
+    check_known(&mut ada).await;
+    // The same numbers are other people there, for all that anybody knows.
+    let another = Database::new();
+    let other = Server::sharing(&another, &redis).await;
+    let mut stranger = other.client().await;
+    stranger.cookie = ada.cookie.clone();
+    until(&mut stranger, false).await;
+    check_known(&mut ada).await;
+}
+
+#[tokio::test]
 async fn two_programs_share_sessions_and_an_ended_one_is_ended_in_both() {
     let programs = Programs::start().await;
     let [mut here, mut there] = programs.clients().await;

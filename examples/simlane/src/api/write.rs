@@ -149,7 +149,7 @@ pub(crate) async fn patch_me(
     session: Session,
     Body(draft): Body,
 ) -> Answer {
-    let user = session::user_id(&session).await?;
+    let user = session::user_id(&site, &session).await?;
     let user = user.ok_or(Failure::SignIn)?;
     Ok(updated(write::patch_user(&site, user, draft).await?))
 }

@@ -19,6 +19,8 @@ pub(crate) use people::{DEMO_PASSWORD, DEMO_USER};
 /// An open database, and the folder that goes when it does.
 pub(crate) struct Database {
     pub(crate) pool: SqlitePool,
+    /// A name that no other database has.
+    pub(crate) identity: String,
     /// It was empty a moment ago: what anybody knows of it is of another one.
     pub(crate) is_new: bool,
     _folder: Option<TemporaryFolder>,
@@ -52,8 +54,12 @@ pub(crate) async fn open(name: Option<&str>) -> Result<Database, BoxError> {
     })?;
     sqlx::raw_sql(schema::SCHEMA).execute(&pool).await?;
     let is_new = demo::fill(&pool).await?;
+    let identity = sqlx::query_scalar("SELECT identity FROM site LIMIT 1")
+        .fetch_one(&pool)
+        .await?;
     Ok(Database {
         pool,
+        identity,
         is_new,
         _folder: folder,
     })

@@ -2,6 +2,10 @@
 //! `words`, in the form that `tags::words` gives them.
 
 pub(super) const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS site (
+    identity TEXT NOT NULL
+) STRICT;
+INSERT INTO site SELECT lower(hex(randomblob(16))) WHERE NOT EXISTS (SELECT 1 FROM site);
 CREATE TABLE IF NOT EXISTS users (
     id INTEGER PRIMARY KEY,
     username TEXT NOT NULL UNIQUE,

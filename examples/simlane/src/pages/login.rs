@@ -35,7 +35,7 @@ pub(crate) async fn login(
         let html = page.html("login.html", context! { username, wrong => true })?;
         return Ok((StatusCode::UNPROCESSABLE_ENTITY, html).into_response());
     };
-    session::begin(&session, user).await?;
+    session::begin(&page.site, &session, user).await?;
     Ok(Redirect::to("/me").into_response())
 }
 

@@ -90,7 +90,7 @@ pub(crate) async fn club_list(site: &Site) -> Result<Seen<ClubList>, Failure> {
 }
 
 #[cached(
-    caches = &site.queries(),
+    caches = site.queries(),
     cache = "query",
     ttl = "10m",
     key = "query:club_list",
@@ -163,7 +163,7 @@ pub(crate) async fn team(site: &Site, id: i64) -> Result<Seen<TeamPage>, Failure
 }
 
 #[cached(
-    caches = &site.queries(),
+    caches = site.queries(),
     cache = "query",
     ttl = "10m",
     key = "team:{id}:detail",
@@ -186,7 +186,7 @@ async fn detail(
 }
 
 #[cached(
-    caches = &site.queries(),
+    caches = site.queries(),
     cache = "query",
     ttl = "30m",
     key = "club:{id}:basic",
@@ -200,7 +200,7 @@ async fn basic(site: &Site, id: i64) -> Result<Seen<Club>, DataError<Failure>> {
 }
 
 #[cached(
-    caches = &site.queries(),
+    caches = site.queries(),
     cache = "query",
     ttl = "10m",
     key = "club:{club}:members",
@@ -225,7 +225,7 @@ async fn members_of(site: &Site, club: i64) -> Result<Seen<Vec<ClubMember>>, Dat
 }
 
 #[cached(
-    caches = &site.queries(),
+    caches = site.queries(),
     cache = "query",
     ttl = "10m",
     key = "club:{club}:teams",
@@ -246,7 +246,7 @@ async fn teams_of(site: &Site, club: i64) -> Result<Seen<Vec<Team>>, DataError<F
 }
 
 #[cached(
-    caches = &site.queries(),
+    caches = site.queries(),
     cache = "query",
     ttl = "10m",
     key = "club:{club}:results",

@@ -40,7 +40,7 @@ pub(crate) async fn driver(
 }
 
 #[cached(
-    caches = &site.queries(),
+    caches = site.queries(),
     cache = "query",
     ttl = "10m",
     key = "profile:{simulator}:{id}",

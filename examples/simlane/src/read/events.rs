@@ -81,7 +81,7 @@ pub(crate) async fn series(site: &Site, id: i64) -> Result<Seen<SeriesPage>, Fai
 }
 
 #[cached(
-    caches = &site.queries(),
+    caches = site.queries(),
     cache = "query",
     ttl = "5m",
     key = "query:event_list",
@@ -95,7 +95,7 @@ async fn list(site: &Site) -> Result<Seen<Vec<Event>>, DataError<Failure>> {
 }
 
 #[cached(
-    caches = &site.queries(),
+    caches = site.queries(),
     cache = "query",
     ttl = "10m",
     key = "event:{id}:detail",
@@ -113,7 +113,7 @@ async fn detail(site: &Site, id: i64) -> Result<Seen<Event>, DataError<Failure>>
 }
 
 #[cached(
-    caches = &site.queries(),
+    caches = site.queries(),
     cache = "query",
     ttl = "5m",
     key = "event:{id}:participants",
@@ -131,7 +131,7 @@ async fn participants(
 }
 
 #[cached(
-    caches = &site.queries(),
+    caches = site.queries(),
     cache = "query",
     ttl = "30m",
     key = "series:{id}:calendar",

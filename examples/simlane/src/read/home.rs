@@ -36,7 +36,7 @@ pub(crate) async fn home(site: &Site) -> Result<Seen<HomePage>, Failure> {
 }
 
 #[cached(
-    caches = &site.queries(),
+    caches = site.queries(),
     cache = "query",
     ttl = "5m",
     key = "query:home",

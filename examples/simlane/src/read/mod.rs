@@ -56,9 +56,7 @@ impl Site {
 
     /// What was read for the cache: it ends with any of the rows in it.
     fn piece<T>(&self, data: T, shown: Tags) -> Result<Seen<T>, Failure> {
-        let queries = self.queries().get("query");
-        let queries = queries.map_err(|error| Failure::Internal(error.into()))?;
-        pitlane::depend_on(&queries, shown.iter());
+        self.0.caching.note(shown.iter())?;
         Ok(Seen::new(data, shown))
     }
 }

@@ -37,7 +37,7 @@ pub(crate) async fn me(site: &Site, user: User) -> Result<Seen<MePage>, Failure>
 
 /// A person; nobody where there is none of that number.
 #[cached(
-    caches = &site.queries(),
+    caches = site.queries(),
     cache = "query",
     ttl = "10m",
     key = "user:{id}:basic",
@@ -53,7 +53,7 @@ pub(crate) async fn user(site: &Site, id: i64) -> Result<Seen<Option<User>>, Dat
 }
 
 #[cached(
-    caches = &site.queries(),
+    caches = site.queries(),
     cache = "query",
     ttl = "5m",
     key = "user:{user}:clubs",
@@ -77,7 +77,7 @@ async fn clubs(site: &Site, user: i64) -> Result<Seen<Vec<ClubMember>>, DataErro
 }
 
 #[cached(
-    caches = &site.queries(),
+    caches = site.queries(),
     cache = "query",
     ttl = "5m",
     key = "user:{user}:profiles",
@@ -98,7 +98,7 @@ async fn drivers(site: &Site, user: i64) -> Result<Seen<Vec<SimProfile>>, DataEr
 }
 
 #[cached(
-    caches = &site.queries(),
+    caches = site.queries(),
     cache = "query",
     ttl = "5m",
     key = "user:{user}:participations",

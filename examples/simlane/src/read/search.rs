@@ -53,7 +53,7 @@ pub(crate) async fn search(site: &Site, query: &str) -> Result<Seen<SearchPage>,
 /// What is found by words in the form that `tags::words` gives them, and by
 /// the tag of searches for them, which follows from that.
 #[cached(
-    caches = &site.queries(),
+    caches = site.queries(),
     cache = "query",
     ttl = "5m",
     key = "query:search:{words}",
