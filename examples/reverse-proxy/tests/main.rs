@@ -1,9 +1,5 @@
 //! The proxy over real sockets, between scripted origins and clients that count.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "in a test a panic is the report"
-)]
+#![expect(clippy::indexing_slicing, reason = "in a test a panic is the report")]
 
 mod admin;
 mod caching;
