@@ -97,7 +97,7 @@ pub async fn run(plan: &Plan) -> Report {
     let mut clients = JoinSet::new();
     for client in 0..plan.clients {
         for (place, node) in nodes.iter().enumerate() {
-            let seed = 0x9e37_79b9_7f4a_7c15 * (2 * client + place + 1) as u64;
+            let seed = 0x9e37_79b9_7f4a_7c15_u64.wrapping_mul((2 * client + place + 1) as u64);
             let address = node.address.clone();
             clients.spawn(Arc::clone(&load).ask(address, plan.requests, seed));
         }
