@@ -18,6 +18,10 @@ const LEAVES: &[&str] = &[
     "pitlane-cli",
 ];
 
+/// What a feature of a crate that is no leaf brings, and nothing else: that nobody compiles it
+/// unasked is seen by what is compiled.
+const BY_FEATURE: &[(&str, &str)] = &[("pitlane", "minijinja")];
+
 /// What a pure crate may not reach, and what it alone may name.
 const NOT_IN_CORE: &[&str] = &["tokio", "http", "hyper"];
 const ALL_OF_POLICY: &[&str] = &["http", "httpdate", "sfv"];
@@ -54,8 +58,9 @@ fn breaks(package: &Package) -> Vec<String> {
 }
 
 fn is_too_heavy(package: &Package, dependency: &str) -> bool {
-    let is_leaf = !package.is_crate() || LEAVES.contains(&package.name.as_str());
-    !is_leaf && FOR_LEAVES.contains(&dependency)
+    let name = package.name.as_str();
+    let is_leaf = !package.is_crate() || LEAVES.contains(&name);
+    !is_leaf && FOR_LEAVES.contains(&dependency) && !BY_FEATURE.contains(&(name, dependency))
 }
 
 /// The same promises, held by everything that is compiled along.
@@ -108,15 +113,26 @@ mod tests {
     #[test]
     fn heavy_dependencies_stay_in_leaves_and_tests() {
         let why = "only leaf crates, examples, tools and tests may";
-        for heavy in ["axum", "sqlx", "askama", "minijinja", "clap"] {
+        for heavy in ["axum", "sqlx", "askama", "clap"] {
             check_dependency("pitlane", heavy, "null", why);
             check_dependency("pitlane", heavy, "\"build\"", why);
+        }
+        for heavy in ["axum", "sqlx", "askama", "minijinja", "clap"] {
             check_dependency("pitlane", heavy, "\"dev\"", "");
             check_dependency("pitlane-testkit", heavy, "null", why);
             check_dependency("simlane", heavy, "null", "");
         }
         check_dependency("pitlane-admin", "axum", "null", "");
         check_dependency("pitlane", "toml", "null", "");
+    }
+
+    #[test]
+    fn what_a_feature_brings_is_compiled_by_nobody_else() {
+        check_dependency("pitlane", "minijinja", "null", "");
+        check_broken(
+            fixture::tidy().compiles("pitlane", "", "minijinja"),
+            "pitlane with default features compiles minijinja",
+        );
     }
 
     #[test]
