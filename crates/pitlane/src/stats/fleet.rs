@@ -3,8 +3,8 @@ use std::collections::BTreeMap;
 use super::{
     gather::TOP,
     view::{
-        CacheStats, FleetStats, Latency, LookupCount, NodeStats, OutcomeCounts, ReasonCount,
-        RouteStats, Series, Tally, TopKey, Totals,
+        CacheStats, CacheUse, FleetStats, Latency, LookupCount, NodeStats, OutcomeCounts,
+        ReasonCount, RouteStats, Saved, Series, Tally, TopKey, Totals, Windows, merged,
     },
 };
 use crate::{cache::Caches, error::Error};
@@ -50,7 +50,10 @@ async fn others(caches: &Caches) -> Result<Others, Error> {
 
     use tokio::time::timeout;
 
-    use super::{place::Nodes, snapshot::decode};
+    use super::{
+        place::Nodes,
+        snapshot::{decode, too_much},
+    };
     use crate::error::ErrorKind;
 
     /// How long it may take in all: people wait for it.
@@ -59,26 +62,25 @@ async fn others(caches: &Caches) -> Result<Others, Error> {
     let (Some(redis), Some(nodes)) = (caches.redis(), Nodes::of(caches)) else {
         return Ok(Others::default());
     };
+    let (mut read, mut unreadable) = Others::default();
     let asking = async {
         // A process that has just begun has no connection yet.
         redis.when_closed().await;
-        nodes.all().await
+        let one = |id: &str, bytes: Vec<u8>| match decode(id, &bytes) {
+            Ok(node) => read.push(node),
+            Err(node) => unreadable.push(node),
+        };
+        nodes.each(one).await
     };
     let failed = |why: &str| {
         let message = format!("the nodes' numbers can't be read: {why}");
         Error::new(ErrorKind::Redis, message)
     };
-    let told = match timeout(PATIENCE, asking).await {
+    let unread = match timeout(PATIENCE, asking).await {
         Ok(told) => told.map_err(|trouble| failed(&trouble.to_string()).with_source(trouble))?,
         Err(_) => return Err(failed("Redis does not answer")),
     };
-    let (mut read, mut unreadable) = Others::default();
-    for (id, bytes) in told {
-        match decode(&id, &bytes) {
-            Ok(node) => read.push(node),
-            Err(node) => unreadable.push(node),
-        }
-    }
+    unreadable.extend(unread.iter().map(|id| too_much(id)));
     Ok((read, unreadable))
 }
 
@@ -90,24 +92,16 @@ impl FleetStats {
     ) -> Self {
         let key = |node: &NodeStats| (node.name.clone(), node.started_ms, node.node.clone());
         nodes.sort_by_key(key);
-        let mut caches: BTreeMap<String, CacheStats> = BTreeMap::new();
+        let mut caches: BTreeMap<&str, Vec<&CacheStats>> = BTreeMap::new();
         for cache in nodes.iter().flat_map(|node| &node.caches) {
-            match caches.get_mut(&cache.name) {
-                Some(sum) => *sum = sum.plus(cache),
-                None => {
-                    let alone = CacheStats {
-                        series: Series::default(),
-                        ..cache.clone()
-                    };
-                    caches.insert(cache.name.clone(), alone);
-                }
-            }
+            caches.entry(&cache.name).or_default().push(cache);
         }
-        let totals = nodes.iter().map(|node| &node.totals);
+        let caches = caches.into_values().map(|same| CacheStats::total(&same));
+        let caches = caches.collect();
         Self {
             taken_ms,
-            totals: totals.fold(Totals::default(), |sum, node| sum.plus(node)),
-            caches: caches.into_values().collect(),
+            totals: Totals::total(&nodes),
+            caches,
             nodes,
             unreadable,
         }
@@ -115,11 +109,12 @@ impl FleetStats {
 }
 
 impl Totals {
-    fn plus(&self, other: &Self) -> Self {
+    fn total(nodes: &[NodeStats]) -> Self {
+        let each = || nodes.iter().map(|node| &node.totals);
         Self {
-            windows: self.windows.plus(&other.windows),
-            saved: self.saved.plus(&other.saved),
-            memory: self.memory.plus(&other.memory),
+            windows: windows(each().map(|one| &one.windows)),
+            saved: saved(each().map(|one| &one.saved)),
+            memory: CacheUse::total(each().map(|one| &one.memory)),
             // The nodes' clocks don't tick together.
             series: Series::default(),
         }
@@ -127,69 +122,58 @@ impl Totals {
 }
 
 impl CacheStats {
-    /// The same cache on two nodes.
-    fn plus(&self, other: &Self) -> Self {
+    /// The same cache on all nodes that have it.
+    fn total(all: &[&Self]) -> Self {
+        let each = || all.iter().copied();
+        let first = each().next();
         Self {
-            name: self.name.clone(),
-            kind: self.kind.clone(),
-            windows: self.windows.plus(&other.windows),
-            reasons: reasons(&self.reasons, &other.reasons),
-            routes: routes(&self.routes, &other.routes),
-            lookups: lookups(&self.lookups, &other.lookups),
-            fills: Tally::sum(&self.fills, &other.fills),
-            revalidations: Tally::sum(&self.revalidations, &other.revalidations),
-            errors: Tally::sum(&self.errors, &other.errors),
-            latencies: latencies(&self.latencies, &other.latencies),
-            saved: self.saved.plus(&other.saved),
-            memory: self.memory.plus(&other.memory),
-            top_by_hits: top(&self.top_by_hits, &other.top_by_hits, |key| {
+            name: first.map_or_else(String::new, |one| one.name.clone()),
+            kind: first.map_or_else(String::new, |one| one.kind.clone()),
+            reasons: reasons(each().flat_map(|one| &one.reasons)),
+            routes: routes(each().flat_map(|one| &one.routes)),
+            lookups: lookups(each().flat_map(|one| &one.lookups)),
+            fills: Tally::total(each().flat_map(|one| &one.fills)),
+            revalidations: Tally::total(each().flat_map(|one| &one.revalidations)),
+            errors: Tally::total(each().flat_map(|one| &one.errors)),
+            latencies: latencies(each().flat_map(|one| &one.latencies)),
+            top_by_hits: top(each().flat_map(|one| &one.top_by_hits), |key| {
                 key.count as f64
             }),
-            top_by_cost: top(&self.top_by_cost, &other.top_by_cost, |key| key.seconds),
+            top_by_cost: top(each().flat_map(|one| &one.top_by_cost), |key| key.seconds),
+            windows: windows(each().map(|one| &one.windows)),
+            saved: saved(each().map(|one| &one.saved)),
+            memory: CacheUse::total(each().map(|one| &one.memory)),
             series: Series::default(),
         }
     }
 }
 
-/// Adds up what has the same key, in the order in which it comes.
-fn sum<T: Clone>(
-    one: &[T],
-    other: &[T],
-    is_same: impl Fn(&T, &T) -> bool,
-    add: impl Fn(&mut T, &T),
-) -> Vec<T> {
-    let mut all = one.to_vec();
-    for more in other {
-        match all.iter_mut().find(|there| is_same(there, more)) {
-            Some(there) => add(there, more),
-            None => all.push(more.clone()),
-        }
-    }
-    all
+fn windows<'a>(all: impl Iterator<Item = &'a Windows>) -> Windows {
+    all.fold(Windows::default(), |sum, one| sum.plus(one))
 }
 
-fn reasons(one: &[ReasonCount], other: &[ReasonCount]) -> Vec<ReasonCount> {
-    let is_same = |one: &ReasonCount, other: &ReasonCount| {
-        (&one.outcome, &one.reason) == (&other.outcome, &other.reason)
-    };
-    sum(one, other, is_same, |there, more| {
+fn saved<'a>(all: impl Iterator<Item = &'a Saved>) -> Saved {
+    all.fold(Saved::default(), |sum, one| sum.plus(one))
+}
+
+fn reasons<'a>(all: impl Iterator<Item = &'a ReasonCount>) -> Vec<ReasonCount> {
+    let key = |one: &'a ReasonCount| (&one.outcome, &one.reason);
+    merged(all, key, |there, more| {
         there.count = there.count.saturating_add(more.count);
     })
 }
 
-fn lookups(one: &[LookupCount], other: &[LookupCount]) -> Vec<LookupCount> {
-    let is_same = |one: &LookupCount, other: &LookupCount| {
-        (&one.tier, &one.outcome, &one.reason) == (&other.tier, &other.outcome, &other.reason)
-    };
-    sum(one, other, is_same, |there, more| {
+fn lookups<'a>(all: impl Iterator<Item = &'a LookupCount>) -> Vec<LookupCount> {
+    let key = |one: &'a LookupCount| (&one.tier, &one.outcome, &one.reason);
+    merged(all, key, |there, more| {
         there.count = there.count.saturating_add(more.count);
     })
 }
 
-fn routes(one: &[RouteStats], other: &[RouteStats]) -> Vec<RouteStats> {
-    let mut all: BTreeMap<&str, OutcomeCounts> = BTreeMap::new();
-    for route in one.iter().chain(other) {
-        let sum = all.entry(&route.route).or_default();
+fn routes<'a>(all: impl Iterator<Item = &'a RouteStats>) -> Vec<RouteStats> {
+    let mut sums: BTreeMap<&str, OutcomeCounts> = BTreeMap::new();
+    for route in all {
+        let sum = sums.entry(&route.route).or_default();
         *sum = sum.plus(&route.outcomes);
     }
     let of = |(route, outcomes): (&str, OutcomeCounts)| RouteStats {
@@ -197,22 +181,24 @@ fn routes(one: &[RouteStats], other: &[RouteStats]) -> Vec<RouteStats> {
         hit_ratio: outcomes.hit_ratio(),
         outcomes,
     };
-    let mut routes: Vec<RouteStats> = all.into_iter().map(of).collect();
+    let mut routes: Vec<RouteStats> = sums.into_iter().map(of).collect();
     routes.sort_by_key(|route| std::cmp::Reverse(route.outcomes.total()));
     routes
 }
 
-fn latencies(one: &[Latency], other: &[Latency]) -> Vec<Latency> {
-    let is_same = |one: &Latency, other: &Latency| one.outcome == other.outcome;
-    sum(one, other, is_same, |there, more| {
-        *there = Latency::of(&there.outcome, there.histogram.plus(&more.histogram));
-    })
+fn latencies<'a>(all: impl Iterator<Item = &'a Latency>) -> Vec<Latency> {
+    let key = |one: &'a Latency| &one.outcome;
+    let sums = merged(all, key, |there, more| {
+        there.histogram = there.histogram.plus(&more.histogram);
+    });
+    let of = |sum: Latency| Latency::of(&sum.outcome, sum.histogram);
+    sums.into_iter().map(of).collect()
 }
 
-/// A key that is watched on both is as heavy as on both together.
-fn top(one: &[TopKey], other: &[TopKey], weight: impl Fn(&TopKey) -> f64) -> Vec<TopKey> {
-    let is_same = |one: &TopKey, other: &TopKey| one.name == other.name;
-    let mut all = sum(one, other, is_same, |there, more| {
+/// A key that is watched on several nodes is as heavy as on all of them together.
+fn top<'a>(all: impl Iterator<Item = &'a TopKey>, weight: impl Fn(&TopKey) -> f64) -> Vec<TopKey> {
+    let key = |one: &'a TopKey| &one.name;
+    let mut all = merged(all, key, |there, more| {
         there.count = there.count.saturating_add(more.count);
         there.seconds += more.seconds;
         there.error = there.error.saturating_add(more.error);
@@ -295,6 +281,24 @@ mod tests {
         let first = &pages.top_by_hits[0];
         assert_eq!((&*first.name, first.count, first.error), ("GET /", 35, 2));
         assert_eq!(pages.top_by_hits.len(), 3);
+    }
+
+    /// Every list of every node has other names: looked through one by one they would take hours.
+    #[test]
+    fn lists_that_have_nothing_in_common_add_up_all_the_same() {
+        let of = |id: usize| {
+            let mut node = node(&id.to_string(), "pages", 1, 1);
+            let named = |number| Tally {
+                name: format!("{id}/{number}"),
+                count: 1,
+            };
+            node.caches[0].fills = (0..1_000).map(named).collect();
+            node.caches[0].memory.evictions = (0..1_000).map(named).collect();
+            node
+        };
+        let fleet = FleetStats::of(7, (0..100).map(of).collect(), Vec::new());
+        assert_eq!(fleet.caches[0].fills.len(), 100_000);
+        assert_eq!(fleet.caches[0].memory.evictions.len(), 100_000);
     }
 
     #[test]

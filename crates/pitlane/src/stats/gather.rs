@@ -233,9 +233,7 @@ fn memory_of(cache: &Cache, caches: &Caches) -> CacheUse {
 
 /// Each tier once, however many caches live in it.
 fn memory_of_all(caches: &Caches, numbers: &[CacheStats]) -> CacheUse {
-    let mut sum = numbers
-        .iter()
-        .fold(CacheUse::default(), |sum, cache| sum.plus(&cache.memory));
+    let mut sum = CacheUse::total(numbers.iter().map(|cache| &cache.memory));
     let mut tiers: Vec<&Cache> = Vec::new();
     for cache in caches.iter() {
         if !tiers.iter().any(|tier| tier.shares_memory_with(cache)) {

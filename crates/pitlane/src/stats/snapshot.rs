@@ -1,13 +1,23 @@
 //! What a node tells the others, as bytes.
 
+use pitlane_core::Outcome;
 use serde::{Deserialize, Serialize};
 
-use super::view::{NodeStats, Series, UnreadableNode};
+use super::{
+    gather::TOP,
+    view::{NodeStats, Series, UnreadableNode},
+};
 
 /// The format. Another one is another version's, and is not read.
 const FORMAT: u32 = 1;
 /// A longer snapshot is neither written nor read.
 pub(super) const MAX_LENGTH: usize = 256 << 10;
+/// More caches of one node are not looked at.
+const MAX_CACHES: usize = 256;
+/// The same for outcomes and reasons, and what else has names that don't grow with the traffic.
+const MAX_NAMES: usize = 512;
+/// The same for routes, of which nodes name about half as many.
+const MAX_ROUTES: usize = 1024;
 
 #[derive(Serialize)]
 struct Written<'a> {
@@ -107,7 +117,7 @@ pub(super) fn decode(id: &str, bytes: &[u8]) -> Result<NodeStats, UnreadableNode
         return Err(unreadable(version, why));
     }
     match serde_json::from_slice::<Body>(bytes) {
-        Ok(body) if body.numbers.node == id => Ok(body.numbers),
+        Ok(body) if body.numbers.node == id => Ok(bounded(body.numbers)),
         Ok(_) => Err(unreadable(
             version,
             "its numbers are another node's".to_owned(),
@@ -119,6 +129,49 @@ pub(super) fn decode(id: &str, bytes: &[u8]) -> Result<NodeStats, UnreadableNode
     }
 }
 
+/// A node whose numbers were not read because the others' are too many.
+pub(super) fn too_much(id: &str) -> UnreadableNode {
+    UnreadableNode {
+        node: printable(id),
+        version: None,
+        why: "the others' numbers are too many to read its own as well".to_owned(),
+    }
+}
+
+/// No list is longer than nodes write it.
+fn bounded(mut node: NodeStats) -> NodeStats {
+    // What nodes don't tell each other.
+    node.decisions.clear();
+    let mut cut = shorten(&mut node.caches, MAX_CACHES);
+    cut |= shorten(&mut node.invalidations, MAX_NAMES);
+    cut |= shorten(&mut node.totals.memory.evictions, MAX_NAMES);
+    for cache in &mut node.caches {
+        cache.series = Series::default();
+        cut |= shorten(&mut cache.reasons, MAX_NAMES);
+        cut |= shorten(&mut cache.routes, MAX_ROUTES);
+        cut |= shorten(&mut cache.lookups, MAX_NAMES);
+        for tallies in [
+            &mut cache.fills,
+            &mut cache.revalidations,
+            &mut cache.errors,
+            &mut cache.memory.evictions,
+        ] {
+            cut |= shorten(tallies, MAX_NAMES);
+        }
+        cut |= shorten(&mut cache.latencies, Outcome::ALL.len());
+        cut |= shorten(&mut cache.top_by_hits, TOP);
+        cut |= shorten(&mut cache.top_by_cost, TOP);
+    }
+    node.truncated |= cut;
+    node
+}
+
+fn shorten<T>(list: &mut Vec<T>, most: usize) -> bool {
+    let long = list.len() > most;
+    list.truncate(most);
+    long
+}
+
 /// No more than a line, without control characters.
 fn printable(text: &str) -> String {
     crate::manage::printable(text).chars().take(200).collect()
@@ -127,7 +180,7 @@ fn printable(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::view::{CacheStats, RouteStats, TopKey};
+    use crate::stats::view::{CacheStats, RouteStats, Tally, TopKey};
 
     fn node() -> NodeStats {
         NodeStats {
@@ -224,6 +277,21 @@ mod tests {
         // Nothing is left that could be too many.
         many.caches = vec![many.caches.remove(0); 50];
         assert!(encode(many).len() <= MAX_LENGTH);
+    }
+
+    #[test]
+    fn lists_that_no_node_writes_are_cut() {
+        let mut many = node();
+        let short = |number: usize| Tally {
+            name: number.to_string(),
+            count: 1,
+        };
+        many.caches[0].fills = (0..=MAX_NAMES).map(short).collect();
+        let read = decode("00ff", &write(&many)).expect("it is one");
+        assert!(read.truncated);
+        assert_eq!(read.caches[0].fills, many.caches[0].fills[..MAX_NAMES]);
+        many.caches[0].fills.pop();
+        assert_eq!(decode("00ff", &write(&many)), Ok(many));
     }
 
     #[test]

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Histogram, OutcomeCounts, Series, Windows};
@@ -78,6 +80,25 @@ pub struct LookupCount {
     pub count: u64,
 }
 
+/// Adds up what has the same key, in the order in which it comes. What comes may be other nodes',
+/// and as much as they like: the time it takes hardly grows faster than it does.
+pub(in crate::stats) fn merged<'a, T: Clone + 'a, K: Ord>(
+    all: impl IntoIterator<Item = &'a T>,
+    key: impl Fn(&'a T) -> K,
+    add: impl Fn(&mut T, &T),
+) -> Vec<T> {
+    let mut places = BTreeMap::new();
+    let mut sum: Vec<T> = Vec::new();
+    for one in all {
+        let place = *places.entry(key(one)).or_insert(sum.len());
+        match sum.get_mut(place) {
+            Some(there) => add(there, one),
+            None => sum.push(one.clone()),
+        }
+    }
+    sum
+}
+
 /// How often something happened that has a name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -89,15 +110,14 @@ pub struct Tally {
 }
 
 impl Tally {
-    pub(in crate::stats) fn sum(one: &[Self], other: &[Self]) -> Vec<Self> {
-        let mut sum = one.to_vec();
-        for more in other {
-            match sum.iter_mut().find(|there| there.name == more.name) {
-                Some(there) => there.count = there.count.saturating_add(more.count),
-                None => sum.push(more.clone()),
-            }
-        }
-        sum
+    pub(in crate::stats) fn total<'a>(all: impl IntoIterator<Item = &'a Self>) -> Vec<Self> {
+        merged(
+            all,
+            |one| &one.name,
+            |there, more| {
+                there.count = there.count.saturating_add(more.count);
+            },
+        )
     }
 }
 
@@ -178,12 +198,21 @@ impl CacheUse {
     /// Both together.
     #[must_use]
     pub fn plus(&self, other: &Self) -> Self {
+        Self::total([self, other].into_iter())
+    }
+
+    /// All of them together.
+    pub(in crate::stats) fn total<'a>(all: impl Iterator<Item = &'a Self> + Clone) -> Self {
+        let sum = all.clone().fold(Self::default(), |sum, one| Self {
+            entries: sum.entries.saturating_add(one.entries),
+            bytes: sum.bytes.saturating_add(one.bytes),
+            limit_bytes: sum.limit_bytes.saturating_add(one.limit_bytes),
+            shared: sum.shared || one.shared,
+            evictions: Vec::new(),
+        });
         Self {
-            entries: self.entries.saturating_add(other.entries),
-            bytes: self.bytes.saturating_add(other.bytes),
-            limit_bytes: self.limit_bytes.saturating_add(other.limit_bytes),
-            shared: self.shared || other.shared,
-            evictions: Tally::sum(&self.evictions, &other.evictions),
+            evictions: Tally::total(all.flat_map(|one| &one.evictions)),
+            ..sum
         }
     }
 }

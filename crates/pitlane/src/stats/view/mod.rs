@@ -16,4 +16,5 @@ pub use node::{Decision, InvalidationCount, LogStats, NodeStats, PublishStats, T
 pub use redis::{BreakerStats, DatabaseStats, RedisServerStats, RedisStats};
 pub use window::{OutcomeCounts, Sample, Series, Window, Windows};
 
+pub(super) use cache::merged;
 pub(super) use histogram::{BUCKETS, bucket_of};
