@@ -161,6 +161,8 @@ impl Stats {
         #[cfg(feature = "stats")]
         if let Some(weight) = shard.sampling.draw(seen.saved()) {
             drop(shard);
+            // What is shown is as bounded as what is counted.
+            let route = self.routes.admit(route);
             self.samples.take(route, (outcome, reason), &seen, weight);
         }
     }
@@ -358,6 +360,22 @@ mod tests {
         assert_eq!(counts.len(), MAX_ROUTES + 1);
         let other = counts.iter().find(|count| count.route == OTHER).unwrap();
         assert_eq!(other.count, MAX_ROUTES as u64);
+    }
+
+    #[cfg(feature = "stats")]
+    #[test]
+    fn a_route_beyond_the_bound_is_not_shown_either() {
+        let stats = Stats::new(&Clock::system());
+        for route in 0..MAX_ROUTES {
+            count(&stats, &route.to_string(), Outcome::Miss, Reason::UriMiss);
+        }
+        stats.refill();
+        for route in ["beyond", "7"] {
+            count(&stats, route, Outcome::Miss, Reason::UriMiss);
+        }
+        let decisions = stats.decisions();
+        let shown: Vec<&str> = decisions.iter().map(|decided| &*decided.route).collect();
+        assert_eq!(shown, ["7", OTHER]);
     }
 
     #[test]

@@ -103,6 +103,10 @@ impl Node {
     pub(super) fn sample(&self, caches: &Caches) {
         let now = caches.shared.clock.now();
         let mut histories = self.histories();
+        // A sampler that is ended in the middle of this must not turn anything on again.
+        if !self.is_sampled() {
+            return;
+        }
         let mut all = Reading::default();
         for (number, cache) in caches.iter().enumerate() {
             cache.stats().refill();
@@ -120,10 +124,12 @@ impl Node {
 
     /// Nobody samples any more.
     pub(super) fn stop(&self, caches: &Caches) {
+        // One sample more may be on its way on another thread: it comes before this or sees it.
+        let _histories = self.histories();
+        self.sampled.store(false, Ordering::Release);
         for cache in caches.iter() {
             cache.stats().stop();
         }
-        self.sampled.store(false, Ordering::Release);
     }
 }
 
@@ -162,4 +168,22 @@ pub(super) fn outcomes(cache: &Cache) -> OutcomeCounts {
         outcomes.add(outcome, count);
     }
     outcomes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_that_comes_after_the_end_turns_nothing_on() {
+        let caches = Caches::builder().cache("pages").build().unwrap();
+        let node = &caches.shared.node;
+        let is_on = || caches.iter().any(|cache| cache.stats().samples.is_on());
+        node.sampled.store(true, Ordering::Release);
+        node.sample(&caches);
+        assert!(is_on());
+        node.stop(&caches);
+        node.sample(&caches);
+        assert!(!is_on());
+    }
 }

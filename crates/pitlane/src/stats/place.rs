@@ -19,6 +19,8 @@ use crate::cache::Caches;
 
 /// How many nodes are looked at; a list that is longer was not written by nodes.
 const MAX_NODES: usize = 1024;
+/// How much is read for one question, in bytes.
+const MAX_TOGETHER: usize = 32 << 20;
 /// How many values one question asks for.
 const TOGETHER: usize = 16;
 /// A node that has told nothing for so long is taken off the list.
@@ -73,10 +75,16 @@ impl Nodes {
             "PX".into(),
             life.into(),
         ];
+        let ended = 3 * FORGOTTEN.as_millis();
+        let expire = vec![list.as_str().into(), ended.to_string().into()];
         let list = vec![list.into(), id.into(), now.to_string().into()];
         let put = |client: Client| async move {
             send(&client, "SET", set).await?;
-            send(&client, "HSET", list).await
+            let listed = send(&client, "HSET", list).await?;
+            // After the last node nobody prunes the list. A user of an older version's rules may
+            // not say so, and has told its numbers all the same.
+            permitted(send(&client, "PEXPIRE", expire).await)?;
+            Ok(listed)
         };
         self.run(Side::Write, put).await.map(drop)
     }
@@ -112,24 +120,35 @@ impl Nodes {
         self.run(Side::Write, remove).await.map(drop)
     }
 
-    /// What all nodes have told that were heard of lately.
-    pub(super) async fn all(&self) -> Result<Vec<(String, Vec<u8>)>, Trouble> {
+    /// Reads what all nodes have told that were heard of lately, and says which of them it did not
+    /// come to because the others have told too much.
+    pub(super) async fn each(
+        &self,
+        mut read: impl FnMut(&str, Vec<u8>),
+    ) -> Result<Vec<String>, Trouble> {
         let mut ids: Vec<String> = self.listed().await?.into_iter().map(|(id, _)| id).collect();
         ids.sort_unstable();
         // A hash that is being resized may show a field twice.
         ids.dedup();
-        let mut told = Vec::new();
+        let (mut unread, mut length) = (Vec::new(), 0_usize);
         for ids in ids.chunks(TOGETHER) {
+            if length >= MAX_TOGETHER {
+                unread.extend_from_slice(ids);
+                continue;
+            }
             let keys = ids.iter().map(|id| self.key(id).into()).collect();
             let get = |client: Client| async move { send(&client, "MGET", keys).await };
             let values = self.run(Side::Read, get).await?.into_array();
-            let ids = ids.iter().cloned();
-            told.extend(
-                ids.zip(values)
-                    .filter_map(|(id, value)| Some((id, bytes(value)?))),
-            );
+            for (id, value) in ids.iter().zip(values) {
+                if let Some(bytes) = bytes(value) {
+                    length = length.saturating_add(bytes.len());
+                    read(id, bytes);
+                }
+            }
+            // Reading takes its time, and others wait for this thread.
+            tokio::task::yield_now().await;
         }
-        Ok(told)
+        Ok(unread)
     }
 
     /// The nodes that there may be, and when they were last heard of.
