@@ -13,6 +13,12 @@ struct Need {
     package: &'static str,
 }
 
+const PROMETHEUS: &str = "prometheus";
+
+/// Packages can't be asked to leave their servers alone, and this one listens to everybody.
+const SERVER: &str = "package prometheus brings a server beside promtool: where systemd runs it is \
+    started, on port 9090 of all addresses. No test needs it: `systemctl disable --now prometheus` stops it";
+
 /// Every program that a test starts belongs here: a test never skips itself
 /// because one is missing.
 const NEEDS: &[Need] = &[
@@ -24,10 +30,10 @@ const NEEDS: &[Need] = &[
         program: "initdb",
         package: "postgresql",
     },
-    // What reads the alerts that come with the manual.
+    // What reads the alerts that come with the manual. Of the package nothing else is used.
     Need {
         program: "promtool",
-        package: "prometheus",
+        package: PROMETHEUS,
     },
 ];
 
@@ -85,6 +91,9 @@ fn install_all(needs: &[Need]) -> Result<(), Failure> {
     let machine = Machine::this();
     let installer = machine.installer(&packages).map_err(Failure::failed)?;
     println!("installing {}", packages.join(", "));
+    if packages.contains(&PROMETHEUS) {
+        println!("{SERVER}");
+    }
     for step in installer {
         step.run()?;
     }
