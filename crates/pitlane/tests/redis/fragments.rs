@@ -1,5 +1,10 @@
 //! Fragments that one node rendered and others show.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
 use std::{
     collections::BTreeMap,
     convert::Infallible,

@@ -1,5 +1,10 @@
 //! What nodes tell each other of themselves.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
 use std::time::Duration;
 
 use pitlane::{
