@@ -1,8 +1,9 @@
 use std::{
+    cell::Cell,
     collections::VecDeque,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU8, AtomicU64, Ordering},
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -20,16 +21,23 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// What of one cache's hits is computed once more, and what came of it.
 #[derive(Debug, Default)]
 pub(crate) struct Auditor {
-    /// A hint that spares hits the lock; the state decides.
-    mode: AtomicU8,
+    /// A hint that spares hits the lock: one of the two below, or where the suspect is. The state
+    /// decides.
+    mode: AtomicUsize,
+    /// A hint as well: when the suspicion is over, in milliseconds since the Unix epoch.
+    until: AtomicU64,
     state: Mutex<State>,
-    drawn: AtomicU64,
     kept: Mutex<Kept>,
 }
 
-const IDLE: u8 = 0;
-const BUSY: u8 = 1;
-const SUSPECT: u8 = 2;
+const IDLE: usize = 0;
+/// No entry is there: it is more than a byte, and aligned.
+const BUSY: usize = 1;
+
+thread_local! {
+    /// What hits are drawn by: a number of each thread, so that hits don't meet in one place.
+    static DRAWN: Cell<u64> = const { Cell::new(0) };
+}
 
 #[derive(Debug, Default)]
 enum State {
@@ -43,11 +51,14 @@ enum State {
 /// An entry that differed from what was computed.
 #[derive(Debug)]
 pub(crate) struct Suspicion {
-    entry: Arc<Entry>,
+    /// Keeps the place and not what lies there: nothing else can be where the suspect was.
+    entry: Weak<Entry>,
     computed: Print,
     /// How many computations have agreed.
     times: u32,
     since: Timestamp,
+    /// Behind that it isn't waited for.
+    until: Timestamp,
 }
 
 #[derive(Debug, Default)]
@@ -66,16 +77,33 @@ impl Auditor {
     ) -> Option<Turn> {
         match self.mode.load(Ordering::Relaxed) {
             IDLE if self.is_drawn(audit.one_in) => self.begin(),
-            SUSPECT => self.go_on(audit, entry, now),
-            _ => None,
+            IDLE | BUSY => None,
+            suspect if suspect == Arc::as_ptr(entry).addr() => self.go_on(audit, entry, now),
+            _ => {
+                if now.as_millis() > self.until.load(Ordering::Relaxed) {
+                    self.give_up(now);
+                }
+                None
+            }
         }
+    }
+
+    /// Whether a recomputation runs.
+    #[inline]
+    pub(crate) fn is_busy(&self) -> bool {
+        self.mode.load(Ordering::Relaxed) == BUSY
     }
 
     /// A chance that no rhythm of the requests can meet.
     fn is_drawn(&self, one_in: u32) -> bool {
-        let number = self.drawn.fetch_add(1, Ordering::Relaxed);
-        // The address differs from process to process.
-        let mixed = mix(number.wrapping_add(std::ptr::from_ref(self) as u64));
+        let number = DRAWN.with(|drawn| {
+            let number = drawn.get().wrapping_add(1);
+            drawn.set(number);
+            // The address differs from thread to thread, and from process to process.
+            number.wrapping_add(std::ptr::from_ref(drawn) as u64)
+        });
+        // So does this one, and from cache to cache.
+        let mixed = mix(number.wrapping_add(mix(std::ptr::from_ref(self) as u64)));
         mixed.is_multiple_of(u64::from(one_in))
     }
 
@@ -94,20 +122,23 @@ impl Auditor {
         let State::Suspect(suspicion) = &*state else {
             return None;
         };
-        let waited = now.since(suspicion.since);
-        if !Arc::ptr_eq(&suspicion.entry, entry) {
-            if waited > PATIENCE.max(audit.grace * 2) {
-                self.count(|report| &mut report.unresolved);
-                self.set(&mut state, State::Idle);
-            }
-            return None;
-        }
-        if waited < audit.grace {
+        let is_suspect = std::ptr::eq(suspicion.entry.as_ptr(), Arc::as_ptr(entry));
+        if !is_suspect || now.since(suspicion.since) < audit.grace {
             return None;
         }
         match self.set(&mut state, State::Busy) {
             State::Suspect(suspicion) => Some(self.turn(Some(suspicion))),
             State::Idle | State::Busy => None,
+        }
+    }
+
+    /// Forgets a suspicion that has waited for too long.
+    #[cold]
+    fn give_up(&self, now: Timestamp) {
+        let mut state = self.state();
+        if matches!(&*state, State::Suspect(suspicion) if now > suspicion.until) {
+            self.count(|report| &mut report.unresolved);
+            self.set(&mut state, State::Idle);
         }
     }
 
@@ -133,10 +164,14 @@ impl Auditor {
     }
 
     fn set(&self, state: &mut State, to: State) -> State {
-        let mode = match to {
+        let mode = match &to {
             State::Idle => IDLE,
             State::Busy => BUSY,
-            State::Suspect(_) => SUSPECT,
+            State::Suspect(suspicion) => {
+                let until = suspicion.until.as_millis();
+                self.until.store(until, Ordering::Relaxed);
+                suspicion.entry.as_ptr().addr()
+            }
         };
         self.mode.store(mode, Ordering::Relaxed);
         std::mem::replace(state, to)
@@ -198,10 +233,11 @@ impl Turn {
         }
         self.is_decided = true;
         self.next = State::Suspect(Suspicion {
-            entry: Arc::clone(entry),
+            entry: Arc::downgrade(entry),
             computed,
             times,
             since: now,
+            until: now.plus(PATIENCE.max(audit.grace * 2)),
         });
         false
     }

@@ -22,15 +22,17 @@ use crate::{cache::Cache, response::CacheLayer};
 ///
 /// A hit in memory that is drawn is answered as ever. Behind it its request goes to the inner service
 /// once more, in the background, and status, body and some headers are compared with what is stored.
-/// Nothing of that is stored or counted. Where they differ the same is done with a later hit of that
-/// entry; an entry is called stale when all of its recomputations agree with one another, differ from it, and
+/// Its cache neither stores nor counts anything of that. Where they differ the same is done with a
+/// later hit of that entry; an entry is called stale when all of its recomputations agree with one another, differ from it, and
 /// nothing that anybody invalidated ends it. A page that is different each time is called unstable.
 ///
 /// One recomputation runs at a time in each cache. Requests with cookies or authorization that
 /// reach the handler are not drawn, nor are `HEAD` and `Range`.
 ///
 /// What the handler takes from caches itself it takes as ever: a page that is made of a stale value
-/// is the same as before, and it is the value's own layer that has to be audited.
+/// is the same as before, and it is the value's own layer that has to be audited. That goes for another
+/// cache's layer further in as well: it answers, stores and counts such a request like any other. A
+/// layer of the same cache further in lets it pass.
 ///
 /// # How soon
 ///

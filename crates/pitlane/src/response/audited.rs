@@ -3,24 +3,70 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, header, request::Parts};
+use http::{Extensions, Method, Request, Response, header, request::Parts};
 use http_body::Body;
+use pitlane_core::Reason;
 use tower::ServiceExt;
 use tower_service::Service;
 use tracing::Instrument;
 
 use super::{
     forms,
+    future::ResponseFuture,
     key::{Host, site_of},
     lookup::response_of,
     service::ResponseCache,
 };
 use crate::{
-    audit::{Audit, Fault, Print, Turn},
+    audit::{Audit, Auditor, Fault, Print, Turn},
     cache::{Budget, Cache, Entry, Usable, Work, run_in},
 };
 
+/// The auditors that have a request answered once more. Their caches, where they are stacked, must
+/// neither answer it with what is audited nor store what comes of it: that would hide a stale entry
+/// and take the place of it.
+#[derive(Clone, Debug, Default)]
+struct Audited(Vec<Arc<Auditor>>);
+
+impl Audited {
+    fn add(extensions: &mut Extensions, auditor: &Arc<Auditor>) {
+        let Self(auditors) = extensions.get_or_insert_default();
+        auditors.push(Arc::clone(auditor));
+    }
+
+    fn is_for(extensions: &Extensions, auditor: &Arc<Auditor>) -> bool {
+        let audited = extensions.get::<Self>();
+        audited.is_some_and(|audited| audited.0.iter().any(|one| Arc::ptr_eq(one, auditor)))
+    }
+}
+
 impl<S: Clone> ResponseCache<S> {
+    /// Whether a layer of this cache further out has the request answered once more.
+    #[inline]
+    pub(super) fn is_audited(&self, parts: &Parts) -> bool {
+        let auditor = self.settings.cache.auditor();
+        // Asked at every request: nearly always the first word is all it takes.
+        auditor.is_busy() && Audited::is_for(&parts.extensions, auditor)
+    }
+
+    /// Goes on as a computation would, with nothing looked up, stored or counted.
+    #[cold]
+    pub(super) fn pass_audited<Q, R>(&self, parts: Parts, body: Q) -> ResponseFuture<S, Q, R>
+    where
+        S: Service<Request<Q>, Response = Response<R>>,
+        R: Body,
+    {
+        let request = self.as_computed(parts, body);
+        let settings = Arc::clone(&self.settings);
+        ResponseFuture::bypass(
+            self.inner.clone(),
+            request,
+            settings,
+            Reason::HitForMiss,
+            None,
+        )
+    }
+
     /// Has the inner service answer a request once more that was answered by `entry`, if it is
     /// drawn.
     #[cold]
@@ -50,7 +96,8 @@ impl<S: Clone> ResponseCache<S> {
             return;
         };
         let key = self.audited_key(&parts);
-        let request = self.as_computed(parts, body);
+        let mut request = self.as_computed(parts, body);
+        Audited::add(request.extensions_mut(), auditor);
         let answer = self.inner.clone().oneshot(request);
         let case = Case {
             cache: cache.clone(),
@@ -75,6 +122,9 @@ impl<S: Clone> ResponseCache<S> {
         if !self.settings.encodings.is_empty() {
             forms::unmark(&mut parts.headers);
         }
+        // The request has its outcome, and what comes of this is nobody's.
+        #[cfg(feature = "metrics")]
+        parts.extensions.remove::<crate::metrics::Told>();
         Request::from_parts(parts, body)
     }
 

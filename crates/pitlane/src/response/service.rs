@@ -333,6 +333,10 @@ impl<S: Clone> ResponseCache<S> {
             // Only harmless ones are left, and an answer for everybody must not depend on them.
             parts.headers.remove(header::COOKIE);
         }
+        #[cfg(feature = "audit")]
+        if self.is_audited(&parts) {
+            return self.pass_audited(parts, body);
+        }
         let (now, began) = settings.cache.shared().clock.look();
         let (found, variant) = find(&settings.cache, key, &parts.headers, now);
         let found = match found {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use http::Method;
-use pitlane::{ResponseCache, audit::Audit};
+use pitlane::{ResponseCache, ResponseCacheLayer, audit::Audit};
 use pitlane_testkit::{Gate, Origin};
 use tower::Layer;
 
@@ -236,6 +236,66 @@ async fn what_it_computes_is_neither_stored_nor_counted() {
     assert_eq!(fills, 1);
     assert!(site.origin.calls() > 10);
     assert_eq!(get(&site.service, "/clubs/42?page=1").await.text(), "1");
+}
+
+#[tokio::test]
+async fn the_same_cache_stacked_twice_neither_hides_nor_mends_what_is_stale() {
+    let data = Arc::new(AtomicU64::new(1));
+    let shown = Arc::clone(&data);
+    let origin = Origin::new(move |_, _| {
+        let page = Origin::reply(FRESH, shown.load(Ordering::SeqCst).to_string());
+        std::future::ready(page)
+    });
+    let bench = bench();
+    let inner = ResponseCacheLayer::new(&bench.cache).layer(origin.clone());
+    let service = bench.layer.clone().audit(always()).layer(inner);
+    get(&service, "/").await;
+    let counted = || -> u64 { bench.cache.counts().iter().map(|one| one.count).sum() };
+    let before = counted();
+    data.store(2, Ordering::SeqCst);
+    for _ in 0..6 {
+        assert_eq!(get(&service, "/").await.text(), "1");
+        until(|| bench.caches.background() == 0).await;
+    }
+    let report = bench.cache.audit_report();
+    assert_eq!((report.same, report.unstable, report.stale), (0, 0, 3));
+    assert_eq!((counted() - before, origin.calls()), (6, 7));
+}
+
+#[tokio::test]
+async fn another_caches_layer_further_in_answers_the_auditor_like_anybody() {
+    let bench = bench();
+    let caches = pitlane::Caches::builder().build().unwrap();
+    let inside = caches.get("default").unwrap();
+    let origin = Origin::counting(FRESH);
+    let inner = ResponseCacheLayer::new(&inside).layer(origin.clone());
+    let service = bench.layer.clone().audit(always()).layer(inner);
+    get(&service, "/").await;
+    for _ in 0..3 {
+        get(&service, "/").await;
+        until(|| bench.caches.background() == 0).await;
+    }
+    assert_eq!((bench.cache.audit_report().same, origin.calls()), (3, 1));
+}
+
+#[tokio::test]
+async fn a_suspect_is_given_up_by_the_hits_of_others_and_only_when_its_time_is_over() {
+    let site = Site::new(always());
+    site.hit().await;
+    get(&site.service, "/others").await;
+    site.change();
+    site.hit().await;
+    let other = async |seconds| {
+        site.bench.clock.advance(Duration::from_secs(seconds));
+        get(&site.service, "/others").await;
+        site.settled().await;
+        site.counts()
+    };
+    assert_eq!(other(60).await, [1, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(other(1).await, [1, 0, 0, 0, 0, 0, 1]);
+    // What was given up is drawn like any other.
+    site.hit().await;
+    assert_eq!(site.counts(), [2, 0, 0, 0, 0, 0, 1]);
 }
 
 #[tokio::test]

@@ -48,6 +48,31 @@ async fn every_outcome_of_the_cache_reaches_the_measured_request() {
     assert_eq!(book.measured(SECONDS).len(), expected.len());
 }
 
+#[cfg(feature = "audit")]
+#[tokio::test]
+async fn what_an_audit_has_another_cache_do_is_no_outcome_of_the_request_that_was_answered() {
+    let book = Book::default();
+    let _reader = metrics::set_default_local_recorder(&book);
+    let (outer, inside) = (bench(), bench());
+    let audit = pitlane::audit::Audit::one_in(1);
+    let audited = ResponseCacheLayer::new(&outer.cache).audit(audit);
+    let inner = ResponseCacheLayer::new(&inside.cache).layer(service_fn(site));
+    let app = measured().layer(audited.layer(inner));
+
+    send(&app, get("/page")).await;
+    // What the outer cache has, the inner one has no more.
+    inside.clock.advance(100 * SECOND);
+    let answer = app.clone().oneshot(get("/page")).await.unwrap();
+    until("the audit is done", || {
+        outer.cache.audit_report().same == 1 && outer.caches.background() == 0
+    })
+    .await;
+    drop(answer);
+
+    let hits = format!("{SECONDS}{{method=GET,route=page,status=200,outcome=hit}}");
+    assert_eq!(book.samples(&hits).len(), 1, "{:?}", book.measured(SECONDS));
+}
+
 #[tokio::test]
 async fn requests_and_looks_are_counted_with_their_reasons() {
     let book = Book::default();
