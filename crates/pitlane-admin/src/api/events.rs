@@ -1,7 +1,8 @@
 //! `GET api/events`: what happens, as it happens (server-sent events).
 //!
 //! `stats` comes at once and then every two seconds, with what `GET api/stats` says; `breaker`
-//! when a side of the circuit to Redis opens or closes; `invalidation` for each one on any node.
+//! when a side of the circuit to Redis opens or closes; `invalidation` for each one on any node, or
+//! for the latest 256 of them, and then `skipped` before these.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,12 +28,19 @@ use crate::failure::Failure;
 const EVERY: Duration = Duration::from_secs(2);
 /// How long a reader that has stopped reading is waited for, and Redis.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// As many invalidations are told of at once.
-const TOLD: u32 = 16;
+/// So many invalidations are looked at, and where that does not go back to the last look, so many:
+/// no more are told of at once.
+const LOOKS: [u32; 2] = [16, 256];
 /// How long a browser waits before it connects again, in milliseconds.
 const RETRY: &str = "retry: 3000\n\n";
 /// So many events may wait for a slow reader; then the stream waits for it.
 const WAITING: usize = 4;
+
+/// There were more invalidations than those that are told of: how many is not known.
+#[derive(Debug, Serialize)]
+struct Skipped {
+    told: usize,
+}
 
 #[derive(Debug, PartialEq, Eq, Serialize)]
 struct Breaker {
@@ -102,7 +110,11 @@ async fn tell(
             push(&mut text, "breaker", &now);
             breaker = now;
         }
-        for one in news(&caches, &mut seen).await {
+        let (new, is_all) = news(&caches, &mut seen).await;
+        if !is_all {
+            push(&mut text, "skipped", &Skipped { told: new.len() });
+        }
+        for one in new {
             push(&mut text, "invalidation", &one);
         }
         push(&mut text, "stats", &Stats::of(&caches));
@@ -115,26 +127,70 @@ async fn tell(
     drop(permit);
 }
 
-/// What was invalidated since the last look, the oldest first; nothing at the first one.
-async fn news(caches: &Caches, seen: &mut Option<String>) -> Vec<RecentInvalidation> {
-    let asking = tokio::time::timeout(PATIENCE, caches.recent_invalidations(TOLD)).await;
-    let Ok(Ok(recent)) = asking else {
-        return Vec::new();
-    };
-    let last = recent.first();
-    let last = last.map_or_else(String::new, |one| one.position.clone());
-    let Some(before) = seen.replace(last) else {
-        return Vec::new();
-    };
-    let new = recent.into_iter().take_while(|one| one.position != before);
-    let mut new: Vec<_> = new.collect();
-    new.reverse();
-    new
+/// What was invalidated since the last look, the oldest first, and whether that is all of it;
+/// nothing at the first one.
+async fn news(caches: &Caches, seen: &mut Option<String>) -> (Vec<RecentInvalidation>, bool) {
+    for look in LOOKS {
+        let asking = tokio::time::timeout(PATIENCE, caches.recent_invalidations(look)).await;
+        let Ok(Ok(recent)) = asking else {
+            break;
+        };
+        let is_long = recent.len() >= look as usize;
+        let last = recent.first().map(|one| one.position.clone());
+        let Some(before) = seen.as_ref() else {
+            *seen = Some(last.unwrap_or_default());
+            break;
+        };
+        let known = recent.iter().position(|one| one.position == *before);
+        let is_all = known.is_some() || !is_long;
+        if is_all || LOOKS.last() == Some(&look) {
+            *seen = Some(last.unwrap_or_default());
+            let new = recent.into_iter().take(known.unwrap_or(usize::MAX));
+            let mut new: Vec<_> = new.collect();
+            new.reverse();
+            return (new, is_all);
+        }
+    }
+    (Vec::new(), true)
 }
 
 /// JSON of one line, so that no value can end the event or begin another.
 fn push(text: &mut String, event: &str, value: &impl Serialize) {
     if let Ok(json) = serde_json::to_string(value) {
         text.push_str(&format!("event: {event}\ndata: {json}\n\n"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn invalidate(caches: &Caches, range: std::ops::Range<u32>) {
+        for number in range {
+            let _ = caches.invalidate([format!("tag:{number}")]).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn every_invalidation_is_told_of_unless_there_are_more_than_anybody_reads() {
+        let caches = Caches::builder().cache("pages").build().unwrap();
+        let mut seen = None;
+        invalidate(&caches, 0..1).await;
+        for (many, told, is_all) in [
+            (3, 0, true),
+            (0, 0, true),
+            (16, 16, true),
+            (100, 100, true),
+            (300, 256, false),
+            (1, 1, true),
+        ] {
+            invalidate(&caches, 0..many).await;
+            let (new, all) = news(&caches, &mut seen).await;
+            assert_eq!((new.len(), all), (told, is_all), "of {many}");
+            assert!(new.is_sorted_by_key(|one| one.at_ms), "the oldest is first");
+            if let Some(last) = new.last() {
+                assert_eq!(seen.as_deref(), Some(&*last.position));
+            }
+        }
     }
 }
