@@ -160,7 +160,22 @@ where
             }
         }
         let fill = cache.begin(wanted, None, budget, why);
-        self.own(self.start(fill, compute), spare).await
+        self.own(self.alone().start(fill, compute), spare).await
+    }
+
+    /// The same, for those whose computations nobody else can use: one after the other, each would
+    /// wait for all before it.
+    pub(super) fn alone(&self) -> Self {
+        #[cfg_attr(
+            not(feature = "locks"),
+            expect(unused_mut, reason = "there is no lock")
+        )]
+        let mut alone = self.clone();
+        #[cfg(feature = "locks")]
+        {
+            alone.locking = None;
+        }
+        alone
     }
 
     /// Looks once more, in Redis too, and then computes for everybody who waits.

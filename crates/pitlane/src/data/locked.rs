@@ -4,11 +4,12 @@ use std::{any::Any, fmt, sync::Arc};
 
 use pitlane_core::{Key, Reason};
 use serde::{Serialize, de::DeserializeOwned};
+use tokio::time::sleep;
 
 use super::{Codec, Data, DataError, Postcard, compute::Spare};
 use crate::{
     cache::{Budget, Cache, Claimed, Fill, Wanted},
-    lock::{Held, Late, Lock, LockError, LockErrorKind, Locking},
+    lock::{Held, LONGEST_PAUSE, Late, Lock, LockError, LockErrorKind, Locking},
 };
 
 /// Values that of all servers one computes, while the others wait for it. Made by [`Data::lock`].
@@ -153,7 +154,11 @@ where
         let lock = Lock::of_value(&self.cache, fill.wanted(), &locking);
         let keep = match lock.try_acquire().await {
             Ok(Some(held)) => Some(held),
-            Ok(None) => return Ok(()),
+            // As long as this goes on nobody else begins: or each hit on what is stale would ask.
+            Ok(None) => {
+                sleep(LONGEST_PAUSE).await;
+                return Ok(());
+            }
             Err(_) if locking.late == Late::Compute => None,
             Err(error) => return Err(DataError::locked(error)),
         };
@@ -187,10 +192,7 @@ where
             return self.instead(spare).ok_or_else(late);
         }
         let fill = self.cache.begin(wanted, None, budget, why);
-        let mut alone = self.clone();
-        alone.locking = None;
-        let work = alone.start(fill, compute);
-        self.own(work, spare).await
+        self.own(self.alone().start(fill, compute), spare).await
     }
 
     async fn turn(&self, locking: &Locking, mut fill: Fill) -> Turn<T> {
@@ -218,11 +220,17 @@ where
                     Ok(fill) => fill,
                     Err(value) => return Turn::Found(value),
                 };
-                if let Some(held) = held {
-                    return Turn::Compute(fill, held);
-                }
-                if is_spent(round.as_ref()) {
-                    break 'wait LockError::new(LockErrorKind::Unavailable);
+                let is_lost = is_spent(round.as_ref());
+                match held {
+                    // What the look has lost, the computation can't lose once more.
+                    Some(held) => {
+                        if is_lost {
+                            exhaust(budget.as_ref(), &fill);
+                        }
+                        return Turn::Compute(fill, held);
+                    }
+                    None if is_lost => break 'wait LockError::new(LockErrorKind::Unavailable),
+                    None => {}
                 }
                 if let Err(error) = line.pause().await {
                     break 'wait error;
@@ -230,9 +238,7 @@ where
             }
         };
         if ended.kind() == LockErrorKind::Unavailable {
-            for budget in budget.iter().chain(&fill.scope().budget()) {
-                budget.start().exhaust();
-            }
+            exhaust(budget.as_ref(), &fill);
         }
         Turn::Late(fill, ended)
     }
@@ -251,6 +257,13 @@ where
         };
         let _ = found.take();
         Err(value)
+    }
+}
+
+/// Nothing is left to lose, neither for the request nor for what it computes.
+fn exhaust(budget: Option<&Budget>, fill: &Fill) {
+    for budget in budget.into_iter().chain(&fill.scope().budget()) {
+        budget.start().exhaust();
     }
 }
 

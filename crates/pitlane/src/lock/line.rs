@@ -12,7 +12,7 @@ use super::{
 /// Pauses between two questions to Redis: the first one, how they grow, and the longest. One server
 /// asks so often, however many callers it has.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
-const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+pub(crate) const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
 impl Lock {
     /// Waits for the callers of this process who came before.

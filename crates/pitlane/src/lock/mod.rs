@@ -20,6 +20,7 @@ use pitlane_core::Key;
 
 pub use error::{LockError, LockErrorKind};
 pub use held::{Fence, Held};
+pub(crate) use line::LONGEST_PAUSE;
 pub(crate) use locking::Late;
 pub use locking::Locking;
 pub(crate) use place::Place;

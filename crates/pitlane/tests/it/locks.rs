@@ -4,7 +4,7 @@
 use std::{convert::Infallible, time::Duration};
 
 use pitlane::{
-    Cache, Caches, Key,
+    Cache, Caches, Claim, Freshness, Key,
     data::DataErrorKind,
     lock::{Held, Lock, LockErrorKind, Locking},
 };
@@ -216,4 +216,35 @@ async fn something_stale_is_handed_out_while_one_computes_under_the_lock() {
     };
     renewed.await;
     assert_eq!(locked.get_or_compute(&key, value(4)).await.unwrap(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn values_that_nobody_can_share_are_not_computed_one_after_the_other() {
+    const LONG: Duration = Duration::from_secs(1);
+    let cache = cache();
+    let part = Key::new("part");
+    let Claim::Fill(fill) = cache.claim(&part).await else {
+        panic!("there already");
+    };
+    let stale = Freshness::new(Duration::ZERO).with_stale_while_revalidate(60 * LEASE);
+    fill.store_with("part", stale, [""; 0]);
+    let began = Instant::now();
+    let calls = (0..20).map(|_| {
+        let (cache, part) = (cache.clone(), part.clone());
+        tokio::spawn(async move {
+            let inner = cache.clone();
+            let compute = async move || {
+                assert!(inner.get(&part).is_some_and(|part| part.is_stale()));
+                sleep(LONG).await;
+                Ok::<_, Infallible>(7)
+            };
+            let locking = Locking::or_error();
+            cache.with_lock(&Key::new("whole"), locking, compute).await
+        })
+    });
+    for call in calls.collect::<Vec<_>>() {
+        assert_eq!(call.await.unwrap().unwrap(), 7);
+    }
+    // The first one, and then all the others together.
+    assert_eq!(began.elapsed(), 2 * LONG);
 }

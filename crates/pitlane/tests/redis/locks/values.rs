@@ -16,7 +16,7 @@ use pitlane::{
 };
 use pitlane_testkit::{Gate, RedisServer};
 
-use super::{LONG, bounded, pair};
+use super::{LONG, bounded, exchanges, pair};
 
 fn key() -> Key {
     Key::new("standings")
@@ -181,4 +181,45 @@ async fn a_caller_that_leaves_takes_neither_the_computation_nor_the_lock_along()
     computer.gate.open(1);
     assert_eq!(bounded(waits).await.expect("it ended").expect("a value"), 1);
     assert_eq!(computer.count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_stale_while_another_node_computes_it_asks_for_the_lock_now_and_then() {
+    const HITS: i64 = 300;
+    let redis = RedisServer::start();
+    let (a, b) = pair(&redis).await;
+    let computer = Computer::default();
+    let of = |cache: &Cache| {
+        let data = cache.data::<usize>().ttl(Duration::from_millis(1));
+        let data = data.stale_while_revalidate(LONG);
+        let computer = computer.clone();
+        async move {
+            let data = data.lock(Locking::or_error().lease(LONG));
+            let compute = async move || {
+                let number = computer.count.fetch_add(1, Ordering::SeqCst) + 1;
+                computer.gate.pass().await;
+                Ok::<_, io::Error>(number)
+            };
+            data.get_or_compute(&key(), compute).await
+        }
+    };
+    computer.gate.open(2);
+    bounded(of(&a)).await.expect("a value");
+    bounded(of(&b)).await.expect("a value");
+    for _ in 0..2 {
+        bounded(computer.gate.arrival()).await;
+    }
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    bounded(of(&a)).await.expect("a stale value");
+    // Now `a` computes anew.
+    bounded(computer.gate.arrival()).await;
+    let before = exchanges(&redis);
+    for _ in 0..HITS {
+        bounded(of(&b)).await.expect("a stale value");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let asked = exchanges(&redis) - before;
+    assert!((1..HITS / 3).contains(&asked), "{asked} questions");
+    computer.gate.open(1);
+    assert_eq!(computer.count(), 3);
 }
