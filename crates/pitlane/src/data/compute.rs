@@ -408,6 +408,8 @@ where
             }
             Err(error) => error,
         };
+        // A page without it ends with what ends it.
+        fill.note(self.tags_of());
         let shared: Arc<dyn Any + Send + Sync> = Arc::new(error.clone());
         fill.fail(shared);
         Err(error)

@@ -288,6 +288,8 @@ where
             }
             Err(error) => {
                 error.tell();
+                // Who shows it ends with it all the same.
+                fill.note(self.tags_of());
                 fill.release();
             }
         }

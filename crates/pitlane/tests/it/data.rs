@@ -667,3 +667,34 @@ async fn a_refresh_that_hangs_ends_and_gives_back_what_it_holds() {
     tokio::time::sleep(2 * MINUTE).await;
     assert_eq!((bench.caches.background(), bench.cache.in_flight()), (0, 0));
 }
+
+#[tokio::test]
+async fn what_has_no_form_and_what_failed_end_the_page_that_was_made_with_it() {
+    for fails in [false, true] {
+        for ending in [
+            Invalidation::tags(["club:42"]),
+            Invalidation::default().add_key(&key()),
+        ] {
+            let bench = bench();
+            let cache = bench.cache.clone();
+            let pages = bench.layer.clone().layer(Origin::new(move |_, call| {
+                // JSON has no form for such keys.
+                let data = cache.data::<BTreeMap<(u8, u8), u8>>().codec(Json);
+                let data = data.tags(["club:42"]);
+                async move {
+                    let compute = async move || match fails {
+                        true => Err(io::Error::other("no")),
+                        false => Ok(BTreeMap::from([((1, 2), 3)])),
+                    };
+                    let result = data.get_or_compute(&key(), compute).await;
+                    assert_eq!(result.is_err(), fails);
+                    Origin::reply(FRESH, call.to_string())
+                }
+            }));
+            get(&pages, "/").await;
+            assert!(get(&pages, "/").await.is_hit());
+            let _ = bench.caches.publish(ending.clone()).await.unwrap();
+            assert!(!get(&pages, "/").await.is_hit(), "{fails} {ending:?}");
+        }
+    }
+}
