@@ -141,8 +141,8 @@ async fn missed(keep: &str) {
     }
     server.run(&["XTRIM", LOG, "MAXLEN", keep]);
     assert!(b.serves(&before, "team"), "it can't know yet");
-    proxy.set(Fault::Pass);
     let gaps = b.link.status().gaps;
+    proxy.set(Fault::Pass);
     b.until(|b| b.link.status().gaps > gaps && b.link.is_ready())
         .await;
     // (The first of them may have been on its way already.)
