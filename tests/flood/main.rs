@@ -15,7 +15,7 @@ use tower::ServiceExt;
 use tower_layer::Layer;
 use tower_service::Service;
 
-const URLS: usize = 300_000;
+const URLS: usize = 150_000;
 const HOT: usize = 100;
 const LIMIT: u64 = 64 << 20;
 

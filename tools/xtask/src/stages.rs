@@ -1,7 +1,9 @@
 //! `cargo xtask test`: the stages in their order, each timed.
 
 use std::env;
+use std::num::NonZero;
 use std::path::Path;
+use std::thread;
 use std::time::Duration;
 
 use crate::failure::Failure;
@@ -56,6 +58,9 @@ const TESTS: Stage = Stage {
     name: "tests",
     run: tests,
 };
+
+/// How many tests of one program run at a time.
+const THREADS: &str = "RUST_TEST_THREADS";
 
 /// Where Cargo finds the target `loom` of pitlane-core.
 const MODELS: [&str; 2] = [
@@ -178,7 +183,18 @@ fn with_loom(flags: Option<String>) -> String {
 /// which would stand at the end of everything.
 fn tests() -> Result<(), Failure> {
     Step::cargo("test --workspace --all-features --doc").run()?;
-    Step::cargo("test --workspace --all-features --lib --bins --tests").run()
+    Step::cargo("test --workspace --all-features --lib --bins --tests")
+        .environment(THREADS, threads(env::var(THREADS).ok()))
+        .run()
+}
+
+/// Twice as many tests at a time as there are processors, unless somebody wants another number:
+/// most of them wait for a server most of their time.
+fn threads(wanted: Option<String>) -> String {
+    wanted.unwrap_or_else(|| {
+        let processors = thread::available_parallelism().map_or(1, NonZero::get);
+        (2 * processors).to_string()
+    })
 }
 
 #[cfg(test)]
@@ -231,6 +247,13 @@ mod tests {
             table(&times),
             "format             0.5 s\nlints             12.0 s\ntogether          12.5 s"
         );
+    }
+
+    #[test]
+    fn a_number_of_threads_that_somebody_wants_is_kept() {
+        assert_eq!(threads(Some("1".into())), "1");
+        let ours: usize = threads(None).parse().expect("a number");
+        assert!(ours >= 2 && ours.is_multiple_of(2), "{ours}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! One program started on somebody's behalf, shown as that person would type it.
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::path::Path;
 use std::process::Command;
@@ -111,6 +111,11 @@ impl Step {
     fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments);
+        for (name, _) in env::vars_os() {
+            if is_of_this_package(&name) {
+                command.env_remove(name);
+            }
+        }
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
@@ -118,6 +123,13 @@ impl Step {
     fn lost(&self, error: &std::io::Error) -> Failure {
         Failure::failed(format!("`{}` can't be started: {error}", self.shown))
     }
+}
+
+/// Whether Cargo tells a program that it runs of its own package by this variable. Build scripts that
+/// look at one would run again for every build that was started by hand, and all above them.
+fn is_of_this_package(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    name.starts_with(b"CARGO_PKG_") || name.starts_with(b"CARGO_MANIFEST_")
 }
 
 fn quoted(word: &str) -> String {
@@ -140,6 +152,14 @@ mod tests {
             step.line(),
             "RUSTFLAGS='--cfg loom' cargo test --package pitlane-core -- 'one two'"
         );
+    }
+
+    #[test]
+    fn what_cargo_says_of_this_package_is_told_to_nobody() {
+        let told = Step::program("env", "").read().expect("there is `env`");
+        assert!(env::var_os("CARGO_PKG_NAME").is_some(), "cargo says it");
+        assert!(!told.contains("CARGO_PKG_") && !told.contains("CARGO_MANIFEST_"));
+        assert!(told.contains("PATH="), "{told}");
     }
 
     #[test]

@@ -36,7 +36,7 @@ impl Random {
 
 #[tokio::test]
 async fn many_urls_stay_within_the_memory_limit_and_the_hot_ones_survive() {
-    const URLS: usize = 200_000;
+    const URLS: usize = 80_000;
     const HOT: usize = 100;
     let caches = Caches::builder().memory(4 << 20).max_body(64 << 10);
     let cache = caches.build().unwrap().get("default").unwrap();
