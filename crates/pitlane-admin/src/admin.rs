@@ -41,6 +41,8 @@ pub(crate) struct Shared {
     pub(crate) app: Option<App>,
     /// Hosts that the app may be asked as, in lower case.
     pub(crate) sites: Vec<String>,
+    /// It may be asked as any.
+    pub(crate) any_site: bool,
     pub(crate) clock: Clock,
     pub(crate) lockout: Lockout,
     pub(crate) sign_ins: Arc<SignIns>,
@@ -64,6 +66,7 @@ impl Admin {
             https: false,
             app: None,
             sites: Vec::new(),
+            any_site: false,
             clock: Clock::system(),
             lockout: Lockout::default(),
             sign_ins: Arc::default(),
@@ -126,6 +129,13 @@ impl Admin {
     /// a port: a site's own name. What the admin pages themselves are called by always is one.
     pub fn add_site(mut self, name: &str) -> Self {
         self.0.sites.push(name.to_ascii_lowercase());
+        self
+    }
+
+    /// The app answers for every host, as a proxy does for whatever its clients call it by: its pages may
+    /// be explained and warmed as any.
+    pub const fn any_site(mut self) -> Self {
+        self.0.any_site = true;
         self
     }
 

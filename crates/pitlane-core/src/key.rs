@@ -32,8 +32,8 @@ impl Key {
     /// A key of one segment.
     #[must_use]
     pub fn new(segment: impl fmt::Display) -> Self {
-        let mut text = String::new();
-        escape(&segment.to_string(), &mut text);
+        let mut text = String::with_capacity(SEGMENT);
+        push_segment(&mut text, segment);
         Self::of_path(text)
     }
 
@@ -41,9 +41,10 @@ impl Key {
     /// last.
     #[must_use]
     pub fn child(&self, segment: impl fmt::Display) -> Self {
-        let mut text = String::from(self.path());
+        let mut text = String::with_capacity(self.path().len() + 1 + SEGMENT);
+        text.push_str(self.path());
         text.push(':');
-        escape(&segment.to_string(), &mut text);
+        push_segment(&mut text, segment);
         Self::of_path(text)
     }
 
@@ -179,6 +180,22 @@ pub enum KeyErrorKind {
     Version,
 }
 
+/// Room for a segment of the usual length.
+const SEGMENT: usize = 24;
+
+/// Writes a segment as it is formatted, without a copy of it.
+fn push_segment(text: &mut String, segment: impl fmt::Display) {
+    struct Escaping<'a>(&'a mut String);
+    impl fmt::Write for Escaping<'_> {
+        fn write_str(&mut self, part: &str) -> fmt::Result {
+            escape(part, self.0);
+            Ok(())
+        }
+    }
+    // Half a segment would be another key.
+    fmt::write(&mut Escaping(text), format_args!("{segment}")).expect("a Display that can't fail");
+}
+
 /// What a segment must hide: the separators, and whatever would garble a terminal or a log.
 const fn must_hide(c: char) -> bool {
     matches!(c, ':' | '@' | '%' | ' ' | '\u{7f}'..='\u{9f}') || c <= '\u{1f}'
@@ -189,13 +206,14 @@ fn escape(segment: &str, text: &mut String) {
         '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F',
     ];
     let hex = |nibble: u8| HEX.get(usize::from(nibble)).copied().unwrap_or('0');
-    for c in segment.chars() {
-        if !must_hide(c) {
-            text.push(c);
-            continue;
-        }
-        for byte in c.encode_utf8(&mut [0; 4]).bytes() {
-            text.extend(['%', hex(byte >> 4), hex(byte & 15)]);
+    for part in segment.split_inclusive(must_hide) {
+        let hidden = part.chars().next_back().filter(|c| must_hide(*c));
+        let plain = hidden.and_then(|c| part.strip_suffix(c));
+        text.push_str(plain.unwrap_or(part));
+        if let Some(c) = hidden {
+            for byte in c.encode_utf8(&mut [0; 4]).bytes() {
+                text.extend(['%', hex(byte >> 4), hex(byte & 15)]);
+            }
         }
     }
 }

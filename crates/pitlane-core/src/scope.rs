@@ -87,6 +87,21 @@ impl Dependencies {
         gathered.shrink();
     }
 
+    /// Notes tags that end the result whatever it is made of: by number, and those that have names.
+    pub fn add_tags(&self, ids: &[TagId], names: &[Tag]) {
+        let mut gathered = lock(&self.gathered);
+        gathered.ids.extend_from_slice(ids);
+        gathered.names.extend_from_slice(names);
+        gathered.shrink();
+    }
+
+    /// Notes that something stale was used, of which nothing else is known.
+    pub fn taint(&self) {
+        let mut gathered = lock(&self.gathered);
+        gathered.basis = gathered.basis.unjudged();
+        gathered.stale = true;
+    }
+
     /// Takes over everything that an inner computation was made of.
     pub fn absorb(&self, inner: &Gathered) {
         let mut outer = lock(&self.gathered);

@@ -45,6 +45,7 @@ pub(crate) fn cached(options: TokenStream, item: TokenStream) -> Result<TokenStr
         &value,
         &home(&function.sig.ident, arguments.is_method),
     );
+    let miss = miss(&options);
     let key = options.key.key()?;
     let (own, pass) = (arguments.own(), arguments.pass());
     let call = if arguments.is_method {
@@ -65,6 +66,11 @@ pub(crate) fn cached(options: TokenStream, item: TokenStream) -> Result<TokenStr
             #inside
             let __pitlane_key = #key;
             let __pitlane_data = #data;
+            // A hit makes no tags, and nothing of its arguments its own.
+            if let ::std::option::Option::Some(__pitlane_value) = __pitlane_data.peek(&__pitlane_key) {
+                return ::std::result::Result::Ok(__pitlane_value);
+            }
+            let __pitlane_data = __pitlane_data #miss;
             #own
             let __pitlane_compute = async move || #call.await;
             __pitlane_data.get_or_compute(&__pitlane_key, __pitlane_compute).await
@@ -89,26 +95,22 @@ fn home(name: &Ident, is_method: bool) -> TokenStream {
     }
 }
 
-/// An expression for how values are cached.
+/// An expression for how values are cached, as far as a hit needs to know.
 fn data(options: &Options, value: &Type, home: &TokenStream) -> TokenStream {
     let Options {
         caches,
         cache,
-        tags,
         user,
         durations,
         negative,
         version,
         codec,
-        lock,
         ..
     } = options;
-    let tags = tags.iter().map(|tag| tag.string());
     let user = user.iter().map(|user| user.string());
     let (setters, millis): (Vec<Ident>, Vec<u64>) = durations.iter().cloned().unzip();
     let negative = negative.iter();
     let (version, codec) = (version.iter(), codec.iter());
-    let lock = lock.as_ref().map(locked);
     quote! {
         ::pitlane::Caches::get(#caches, #cache)
             .map_err(::pitlane::data::DataError::configuration)?
@@ -120,10 +122,18 @@ fn data(options: &Options, value: &Type, home: &TokenStream) -> TokenStream {
             ) )*
             #( .version(#version) )*
             #( .user(#user) )*
-            .tags(::std::vec::Vec::<::std::string::String>::from([ #(#tags),* ]))
             #( .codec(#codec) )*
             .home(#home)
-            #lock
+    }
+}
+
+/// What is said beside that before a value is computed.
+fn miss(options: &Options) -> TokenStream {
+    let tags = options.tags.iter().map(|tag| tag.string());
+    let lock = options.lock.as_ref().map(locked);
+    quote! {
+        .tags(::std::vec::Vec::<::std::string::String>::from([ #(#tags),* ]))
+        #lock
     }
 }
 

@@ -90,7 +90,7 @@ impl Template {
             let message = "a level of the key is empty: levels are separated by one `:`";
             return Err(Error::new(self.span(), message));
         }
-        let mut levels = levels.iter().map(|level| format(level));
+        let mut levels = levels.iter().map(|pieces| level(pieces));
         let first = levels.next().unwrap_or_default();
         Ok(quote!(::pitlane::Key::new(#first) #( .child(#levels) )*))
     }
@@ -102,7 +102,19 @@ fn push(levels: &mut [Vec<Piece>], piece: Piece) {
     }
 }
 
+/// An expression of the type `String`.
 fn format(pieces: &[Piece]) -> TokenStream {
+    let (text, values) = format_of(pieces);
+    quote!(::std::format!(#text #(, #values)*))
+}
+
+/// An expression that is formatted where it is used: no copy is made of it.
+fn level(pieces: &[Piece]) -> TokenStream {
+    let (text, values) = format_of(pieces);
+    quote!(::std::format_args!(#text #(, #values)*))
+}
+
+fn format_of(pieces: &[Piece]) -> (String, Vec<TokenStream>) {
     let mut text = String::new();
     let mut values = Vec::new();
     for piece in pieces {
@@ -114,7 +126,7 @@ fn format(pieces: &[Piece]) -> TokenStream {
             }
         }
     }
-    quote!(::std::format!(#text #(, #values)*))
+    (text, values)
 }
 
 fn pieces(text: &LitStr) -> Result<Vec<Piece>> {

@@ -1,25 +1,27 @@
-//! The admin API and the dashboard, on an address of their own.
-//!
-//! The origin is another program, so there is nothing in this process to explain or to warm.
+//! The admin API and the dashboard, on an address of their own. What they explain and warm they
+//! ask of the proxy within this process.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
 
 use axum::body::Body;
 use axum::extract::ConnectInfo;
+use bytes::Bytes;
 use http::{Request, Response};
+use http_body_util::Empty;
 use hyper::body::Incoming;
-use pitlane::Caches;
+use pitlane::{Caches, ResponseCacheLayer};
 use pitlane_admin::{Admin, AdminToken};
 use tokio::sync::watch;
-use tower::ServiceExt;
+use tower::{Layer, ServiceExt};
 use tower_service::Service;
 
-use crate::Peer;
+use crate::{Origin, Peer};
 
 /// What answers on the admin address. Its streams end when the proxy does.
 pub(crate) fn service(
     caches: &Caches,
+    proxy: (&ResponseCacheLayer, Origin),
     token: AdminToken,
     bound: SocketAddr,
     stopped: watch::Receiver<bool>,
@@ -31,7 +33,14 @@ pub(crate) fn service(
 > + Clone
 + Send
 + 'static {
+    let (cache, origin) = proxy;
+    let proxy = cache.layer(origin);
+    // Only GET and HEAD are asked, and they come without a body.
+    let proxy =
+        proxy.map_request(|request: axum::extract::Request| request.map(|_| Empty::<Bytes>::new()));
     let admin = Admin::new(caches.clone(), token)
+        .app(proxy)
+        .any_site()
         .bound(bound)
         .stopping(stopped);
     admin

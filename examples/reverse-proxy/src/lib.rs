@@ -15,15 +15,15 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use metrics::Scrapes;
-use pitlane::Caches;
 use pitlane::stats::StatsOptions;
+use pitlane::{Caches, ResponseCacheLayer};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tower::Layer;
 
 pub use options::{Options, Profile};
-pub use origin::{Origin, OriginUrl, OriginUrlError, Peer, ProxyBody};
+pub use origin::{Origin, OriginUrl, OriginUrlError, Peer, ProxyBody, RequestBody};
 pub use pitlane_admin::{AdminToken, AdminTokenError};
 pub use server::{Drained, serve};
 pub use stack::{cache_layer, caches, stack};
@@ -43,10 +43,9 @@ pub async fn run(options: &Options) -> Result<(), RunError> {
     let token = token.map(|file| AdminToken::from_file(file)).transpose()?;
     let caches = caches(options)?;
     let stats = caches.keep_stats(StatsOptions::new());
-    let service = stack(
-        &cache_layer(&caches, options)?,
-        Origin::new(options.origin.clone()),
-    );
+    let layer = cache_layer(&caches, options)?;
+    let origin = Origin::new(options.origin.clone());
+    let service = stack(&layer, origin.clone());
     let stop = stop_signal().map_err(RunError::Signals)?;
     let listener = bind(options.listen).await?;
     let admin = match options.admin.zip(token) {
@@ -77,7 +76,7 @@ pub async fn run(options: &Options) -> Result<(), RunError> {
     };
     let (drained, (), ()) = tokio::join!(
         proxy,
-        serve_admin(admin, &caches, stopped.clone()),
+        serve_admin(admin, &caches, (&layer, origin), stopped.clone()),
         serve_metrics(scrapes, stopped)
     );
     if let Drained::CutOff(connections) = drained {
@@ -94,6 +93,7 @@ pub async fn run(options: &Options) -> Result<(), RunError> {
 async fn serve_admin(
     admin: Option<(TcpListener, AdminToken)>,
     caches: &Caches,
+    proxy: (&ResponseCacheLayer, Origin),
     stopped: watch::Receiver<bool>,
 ) {
     let Some((listener, token)) = admin else {
@@ -105,7 +105,7 @@ async fn serve_admin(
     if !bound.ip().is_loopback() {
         eprintln!("reverse-proxy: the admin token crosses the network unencrypted to {bound}");
     }
-    let service = admin::service(caches, token, bound, stopped.clone());
+    let service = admin::service(caches, proxy, token, bound, stopped.clone());
     // What an admin still waits for is not worth a word.
     let _ = serve(listener, service, stop_of(stopped)).await;
 }

@@ -88,6 +88,62 @@ async fn stats_tell_what_every_part_has_counted() {
     assert_eq!(log["owed"], 0);
 }
 
+/// Why the one cache of a proxy answers so.
+async fn reason(proxy: &Proxy, host: &str, path: &str) -> String {
+    let body = json!({ "path": path, "headers": { "host": host } }).to_string();
+    let explained = proxy.ask("/api/explain", &body).await;
+    assert_eq!(explained["status"], 200, "{explained}");
+    let layers = explained["explanations"].as_array().expect("a list");
+    assert_eq!(layers.len(), 1, "{explained}");
+    let reason = layers[0]["reason"].as_str().expect("a reason");
+    reason.to_owned()
+}
+
+#[tokio::test]
+async fn an_answer_is_explained_and_leaves_no_trace() {
+    let redis = RedisServer::start();
+    let origin = Origin::counting(&[("cache-control", "max-age=600")]);
+    let server = Server::start(origin.clone()).await;
+    let proxy = Proxy::joined(server.address(), &redis, &[]).await;
+    assert_eq!(proxy.get("/page").await.text(), "/page 1");
+    assert_eq!(reason(&proxy, "site.org", "/page").await, "fresh");
+    assert_eq!(origin.calls(), 1, "a hit asks nobody");
+    // Another site's page is another page, and nothing is kept of what was only asked for.
+    for _ in 0..2 {
+        assert_eq!(reason(&proxy, "other.example", "/page").await, "uri-miss");
+    }
+    assert_eq!(reason(&proxy, "site.org", "/next").await, "uri-miss");
+    assert_eq!(origin.calls(), 4, "the origin answers what is not there");
+    assert_eq!(proxy.get("/next").await.text(), "/next 5");
+    let stats = proxy.stats().await;
+    let counts = json!([
+        {"route": "unmatched", "outcome": "miss", "reason": "uri-miss", "count": 2},
+    ]);
+    assert_eq!(stats["caches"][0]["counts"], counts);
+}
+
+#[tokio::test]
+async fn pages_are_warmed_before_anybody_asks_for_them() {
+    let redis = RedisServer::start();
+    let origin = Origin::counting(&[("cache-control", "max-age=600")]);
+    let server = Server::start(origin.clone()).await;
+    let proxy = Proxy::joined(server.address(), &redis, &[]).await;
+    let body = json!({ "paths": ["/one", "/two?of=2"], "host": "site.org" }).to_string();
+    let warmed = proxy.ask("/api/warm", &body).await;
+    assert_eq!(
+        (&warmed["requested"], &warmed["stored"]),
+        (&json!(2), &json!(2)),
+        "{warmed}"
+    );
+    assert_eq!(origin.calls(), 2);
+    for (path, text) in [("/one", "/one 1"), ("/two?of=2", "/two 2")] {
+        let page = proxy.get(path).await;
+        assert!(page.is_hit(), "{path}");
+        assert_eq!(page.text(), text);
+    }
+    assert_eq!(origin.calls(), 2, "who comes later gets what is there");
+}
+
 #[tokio::test]
 async fn the_program_drains_though_an_admin_stays_connected() {
     let redis = RedisServer::start();

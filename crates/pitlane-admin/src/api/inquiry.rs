@@ -136,7 +136,8 @@ fn is_of_ours(shared: &Shared, host: &HeaderValue) -> bool {
         let name = host.host().to_ascii_lowercase();
         let is_own = |address: IpAddr| address.is_loopback();
         !host.as_str().contains('@')
-            && (shared.sites.contains(&name)
+            && (shared.any_site
+                || shared.sites.contains(&name)
                 || shared.hosts.names.contains(&name)
                 || name == "localhost"
                 || name.trim_matches(['[', ']']).parse().is_ok_and(is_own))

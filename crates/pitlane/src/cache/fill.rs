@@ -2,7 +2,7 @@ use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use pitlane_core::{
-    Basis, Followed, Gathered, Joined, Key, Meta, Reason, Tag, TagId, TagKind, TagSet, Timestamp,
+    Basis, Followed, Joined, Key, Meta, Reason, Tag, TagId, TagKind, TagSet, Timestamp,
 };
 use pitlane_policy::Freshness;
 use tokio::time::timeout;
@@ -622,19 +622,13 @@ impl Fill {
     /// Notes, before the computation runs, what ends its result, so that whoever shows that ends
     /// with it even if nothing is stored.
     pub(crate) fn note(&self, tags: impl IntoIterator<Item = Tag>) {
-        let ids = self.wanted.tags.clone();
-        self.dependencies.note(&self.cache, tags, ids);
+        self.dependencies.note(&self.cache, tags, &self.wanted.tags);
     }
 
     /// Takes over that the computation around used something stale: its result may be handed in.
     pub(crate) fn inherit_staleness(&self) {
         if self.outer.is_stale() {
-            self.dependencies.absorb(&Gathered {
-                basis: self.dependencies.basis(),
-                ids: Vec::new(),
-                names: Vec::new(),
-                stale: true,
-            });
+            self.dependencies.taint();
         }
     }
 

@@ -8,6 +8,7 @@ mod connected;
 mod entry;
 mod fill;
 mod invalidate;
+mod led;
 #[cfg(feature = "manage")]
 mod looking;
 mod memory;
@@ -48,6 +49,7 @@ pub(crate) use entry::{Entry, Marker, MarkerKind, Payload, Slot, Usable};
 pub(crate) use fill::{Claimed, Found, Wanted, under_user};
 #[cfg(feature = "data")]
 pub(crate) use fill::{Keep, MAX_ROUNDS, PATIENCE};
+pub(crate) use led::Led;
 pub(crate) use scope::{Budgeted, Work, poll_in, run_in, within};
 pub(crate) use shadow::Said;
 pub(crate) use shared::{Flown, Lead, Shared};

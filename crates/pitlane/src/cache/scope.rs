@@ -1,6 +1,6 @@
 use std::{future::Future, ops::Deref, sync::Arc};
 
-use pitlane_core::{Basis, Dependencies, Gathered, Meta, Tag, TagId};
+use pitlane_core::{Basis, Dependencies, Meta, Tag, TagId};
 
 use tokio::task::futures::TaskLocalFuture;
 
@@ -28,17 +28,12 @@ impl Work {
     }
 
     /// Notes what ends the result: tags that have names, and those that follow from a key.
-    pub(crate) fn note(&self, cache: &Cache, tags: impl IntoIterator<Item = Tag>, ids: Vec<TagId>) {
+    pub(crate) fn note(&self, cache: &Cache, tags: impl IntoIterator<Item = Tag>, ids: &[TagId]) {
         for tag in tags {
             let id = tag.id(cache.shared().log.tags());
             self.tag(tag, id);
         }
-        self.absorb(&Gathered {
-            basis: self.basis(),
-            ids,
-            names: Vec::new(),
-            stale: false,
-        });
+        self.add_tags(ids, &[]);
     }
 }
 
@@ -137,7 +132,7 @@ impl Scope {
     }
 
     /// Notes what ends the current computation.
-    pub(crate) fn note(&self, cache: &Cache, tags: impl IntoIterator<Item = Tag>, ids: Vec<TagId>) {
+    pub(crate) fn note(&self, cache: &Cache, tags: impl IntoIterator<Item = Tag>, ids: &[TagId]) {
         if let Some(work) = &self.0 {
             work.note(cache, tags, ids);
         }

@@ -213,6 +213,27 @@ where
         shared.flights.join(wanted.place.digest, basis, current)
     }
 
+    /// What memory has under `key`, where it is fresh and may be handed out at once.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn peek(&self, key: &Key) -> Option<T> {
+        let cache = &self.cache;
+        if cache.must_confirm() {
+            return None;
+        }
+        let (entry, bytes) = cache.peek_value(&self.place(&self.whole_key(key)))?;
+        let shared = cache.shared();
+        let usable = entry.judge(&shared.log, shared.clock.now());
+        if !matches!(usable, Usable::Fresh { .. }) {
+            return None;
+        }
+        let value = C::decode(&bytes).ok()?;
+        cache.stats().note_use(&entry);
+        cache.stats().count_lookup(Reason::Fresh);
+        Scope::current().depend(&entry.meta, true);
+        Some(value)
+    }
+
     fn look_counted(&self, place: &Place) -> Look<T> {
         let look = self.look(place);
         self.cache.stats().count_lookup(look.reason());

@@ -136,7 +136,7 @@ impl Fragment {
     fn note(&self) {
         let key = self.whole_key();
         let ended_by = Wanted::at(&self.cache, self.place(&key), &key).tags;
-        Scope::current().note(&self.cache, self.tags_of(), ended_by);
+        Scope::current().note(&self.cache, self.tags_of(), &ended_by);
     }
 
     fn store(&self, fill: Fill, text: &str) {

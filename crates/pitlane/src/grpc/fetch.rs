@@ -3,9 +3,9 @@
 use std::{future::poll_fn, sync::Arc, task::Poll};
 
 use bytes::Bytes;
-use http::{Extensions, Request, Response, StatusCode, header, request::Parts, response};
+use http::{Request, Response, StatusCode, header, request::Parts, response};
 use http_body::Body;
-use pitlane_core::{Digest, Outcome, Reason, Tag};
+use pitlane_core::{Outcome, Reason, Tag};
 use tower::util::ServiceExt;
 use tower_service::Service;
 use tracing::Instrument;
@@ -19,7 +19,7 @@ use super::{
     reply::{GRPC_ENCODING, GRPC_STATUS, Unreadable, decode},
 };
 use crate::{
-    cache::{Claimed, Fill, Found, Place, Tier, Wanted},
+    cache::{Claimed, Fill, Found, Led, Place, Tier, Wanted},
     replay::ReplayBody,
     response::{CacheHint, Telling, outcome},
     stats::{Asker, Filling, Seen},
@@ -35,23 +35,6 @@ pub(crate) struct Call<S> {
     /// The whole message, with its prefix.
     message: Bytes,
     place: Place,
-}
-
-/// The keys whose answers are being computed around a call. A cache that is stacked twice must not
-/// wait for itself.
-#[derive(Clone, Debug, Default)]
-struct Led(Vec<Digest>);
-
-impl Led {
-    fn add(extensions: &mut Extensions, key: Digest) {
-        let Self(keys) = extensions.get_or_insert_default();
-        keys.push(key);
-    }
-
-    fn contains(extensions: &Extensions, key: Digest) -> bool {
-        let led = extensions.get::<Self>();
-        led.is_some_and(|led| led.0.contains(&key))
-    }
 }
 
 /// Answers a call that memory has nothing fresh for.

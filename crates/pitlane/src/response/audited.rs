@@ -11,9 +11,10 @@ use tower_service::Service;
 use tracing::Instrument;
 
 use super::{
+    bounds::{Answered, Asked, Inner},
     forms,
     future::ResponseFuture,
-    key::{Host, site_of},
+    key::{Host, text_of},
     lookup::response_of,
     service::ResponseCache,
 };
@@ -72,12 +73,9 @@ impl<S: Clone> ResponseCache<S> {
     #[cold]
     pub(super) fn audit<Q, R>(&self, entry: &Arc<Entry>, parts: Parts, body: Q)
     where
-        S: Service<Request<Q>, Response = Response<R>> + Send + 'static,
-        S::Future: Send + 'static,
-        S::Error: Send + 'static,
-        Q: Send + 'static,
-        R: Body<Data = Bytes> + Send + 'static,
-        R::Error: Send,
+        S: Inner<Q, R>,
+        Q: Asked,
+        R: Answered,
     {
         let settings = &self.settings;
         let cache = &settings.cache;
@@ -95,7 +93,7 @@ impl<S: Clone> ResponseCache<S> {
         let Some(turn) = auditor.draw(audit, entry, cache.shared().clock.now()) else {
             return;
         };
-        let key = self.audited_key(&parts);
+        let key = text_of(settings.uri_of(&parts), Host::of(&parts.headers));
         let mut request = self.as_computed(parts, body);
         Audited::add(request.extensions_mut(), auditor);
         let answer = self.inner.clone().oneshot(request);
@@ -126,14 +124,6 @@ impl<S: Clone> ResponseCache<S> {
         #[cfg(feature = "metrics")]
         parts.extensions.remove::<crate::metrics::Told>();
         Request::from_parts(parts, body)
-    }
-
-    fn audited_key(&self, parts: &Parts) -> String {
-        let uri = self.settings.uri_of(parts);
-        let mut key = site_of(uri, Host::of(&parts.headers)).unwrap_or_default();
-        let target = uri.path_and_query().map_or("/", |target| target.as_str());
-        key.extend_from_slice(target.as_bytes());
-        String::from_utf8_lossy(&key).into_owned()
     }
 }
 

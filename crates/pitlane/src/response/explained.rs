@@ -2,16 +2,14 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::{Method, Request, Response, request::Parts};
-use http_body::Body;
+use http::{Method, Response, request::Parts};
 use pitlane_core::Reason;
-use tower_service::Service;
 
 use super::{
     admit::{Asking, admit},
+    bounds::{Answered, Asked, Inner},
     future::ResponseFuture,
-    key::{Host, KeyBytes, Who, site_of},
+    key::{Host, KeyBytes, Who, text_of},
     layer::Settings,
     service::ResponseCache,
 };
@@ -31,12 +29,9 @@ impl<S: Clone> ResponseCache<S> {
     #[cold]
     pub(super) fn answer_asked<Q, R>(&self, parts: Parts, body: Q) -> ResponseFuture<S, Q, R>
     where
-        S: Service<Request<Q>, Response = Response<R>> + Send + 'static,
-        S::Future: Send + 'static,
-        S::Error: Send + 'static,
-        Q: Body + Send + 'static,
-        R: Body<Data = Bytes> + Send + 'static,
-        R::Error: Send,
+        S: Inner<Q, R>,
+        Q: Asked,
+        R: Answered,
     {
         let tale = Arc::new(Tale::new(&self.settings));
         let shadow = self.settings.cache.shadow(&tale);
@@ -83,11 +78,7 @@ fn introduce(tale: &Tale, settings: &Settings, parts: &Parts, body_is_empty: boo
 
 /// A key as people read it.
 pub(crate) fn key_text(settings: &Settings, parts: &Parts, who: &Who) -> String {
-    let uri = settings.uri_of(parts);
-    let mut text = site_of(uri, Host::of(&parts.headers)).unwrap_or_default();
-    let target = uri.path_and_query().map_or("/", |target| target.as_str());
-    text.extend_from_slice(target.as_bytes());
-    let mut text = String::from_utf8_lossy(&text).into_owned();
+    let mut text = text_of(settings.uri_of(parts), Host::of(&parts.headers));
     for tag in who.tags() {
         text.push(' ');
         text.push_str(tag.name());

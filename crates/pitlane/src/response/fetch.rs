@@ -1,9 +1,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Extensions, HeaderMap, Method, Request, Response, StatusCode, Uri, header};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, header};
 use http_body::Body;
-use pitlane_core::{Basis, Digest, Followed, Joined, Outcome, Reason, TagId};
+use pitlane_core::{Basis, Followed, Joined, Outcome, Reason, TagId};
 use pitlane_policy::{Profile, RequestDirectives, RequestFacts, conditional, hop};
 use tokio::task::futures::TaskLocalFuture;
 use tower::util::{Oneshot, ServiceExt};
@@ -14,16 +14,17 @@ use super::{
     admit::Ask,
     body::ResponseBody,
     forms,
+    heed::heed,
     key::{Host, Place, Target, Who},
     layer::Settings,
     lookup::{Found, Stale, find, find_remote, is_never_fresh},
-    service::{Reading, heed, serve},
+    serve::{Reading, serve},
     settle::{Settling, is_failure},
     status::Telling,
     store::Asked,
     validate,
 };
-use crate::cache::{Budget, Entry, Flown, Lead, Usable, Work, run_in};
+use crate::cache::{Budget, Entry, Flown, Lead, Led, Usable, Work, run_in};
 use crate::stats::{Asker, Filling};
 
 /// After this many flights that ended without something usable a request goes alone.
@@ -44,23 +45,6 @@ pub(crate) struct Call<S, Q> {
     pub(crate) asker: Asker,
     /// What the request may lose to Redis, where that is asked at all.
     pub(crate) budget: Option<Budget>,
-}
-
-/// The keys whose answers are being computed around a request. A cache that is stacked twice, on a
-/// router and on one of its routes, must not wait for itself.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Led(Vec<Digest>);
-
-impl Led {
-    fn add(extensions: &mut Extensions, key: Digest) {
-        let Self(keys) = extensions.get_or_insert_default();
-        keys.push(key);
-    }
-
-    pub(crate) fn contains(extensions: &Extensions, key: Digest) -> bool {
-        let led = extensions.get::<Self>();
-        led.is_some_and(|led| led.0.contains(&key))
-    }
 }
 
 /// The inner service's work within its dependency scope.

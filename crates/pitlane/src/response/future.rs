@@ -16,6 +16,7 @@ use tracing::{Instrument, Span};
 
 use super::{
     body::ResponseBody,
+    bounds::{Answered, Asked, Inner},
     decorate::dress,
     fetch::Scoped,
     layer::Settings,
@@ -119,19 +120,14 @@ where
             },
         }
     }
-}
 
-impl<S, Q, R> ResponseFuture<S, Q, R>
-where
-    S: Service<Request<Q>, Response = Response<R>> + Send + 'static,
-    S::Future: Send + 'static,
-    S::Error: Send + 'static,
-    Q: Send + 'static,
-    R: Body<Data = Bytes> + Send + 'static,
-    R::Error: Send,
-{
     /// Does what is left to do within `span`.
-    pub(crate) fn within(self, span: Span) -> Self {
+    pub(crate) fn within(self, span: Span) -> Self
+    where
+        S: Inner<Q, R>,
+        Q: Asked,
+        R: Answered,
+    {
         match self.state {
             State::Ready { .. } => self,
             _ => Self::boxed(self.instrument(span)),

@@ -14,7 +14,7 @@ use super::{
     decorate::dress,
     fetch::{Call, serve_stale},
     lookup::{Stale, response_of},
-    service::Reading,
+    serve::Reading,
     settle::{Settling, is_failure, tell},
 };
 use crate::cache::{Entry, Scope, Usable};

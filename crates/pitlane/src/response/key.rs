@@ -137,6 +137,15 @@ pub(crate) fn group_tag(site: &[u8], group: &str) -> Tag {
     Tag::of(TagKind::Group, format!("{site} {group}"))
 }
 
+/// What a request asks for as people read it: its host, path and query.
+#[cfg(any(feature = "explain", feature = "audit"))]
+pub(crate) fn text_of(uri: &Uri, host: Host<'_>) -> String {
+    let mut text = site_of(uri, host).unwrap_or_default();
+    let target = uri.path_and_query().map_or("/", |target| target.as_str());
+    text.extend_from_slice(target.as_bytes());
+    String::from_utf8_lossy(&text).into_owned()
+}
+
 /// The name of an absolute URL, as [`Target`] writes it; `None` when it is none.
 pub(crate) fn name_of_url(url: &str) -> Option<String> {
     let uri: Uri = url.parse().ok()?;

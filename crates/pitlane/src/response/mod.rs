@@ -4,6 +4,7 @@ mod admit;
 #[cfg(feature = "audit")]
 mod audited;
 mod body;
+mod bounds;
 mod content;
 mod decorate;
 #[cfg(feature = "explain")]
@@ -12,6 +13,7 @@ mod fetch;
 mod forms;
 mod future;
 mod head;
+mod heed;
 mod hint;
 mod key;
 mod keyed;
@@ -23,6 +25,7 @@ mod post;
 mod ranges;
 mod recording;
 mod refresh;
+mod serve;
 mod service;
 mod settle;
 mod shape;

@@ -7,6 +7,7 @@ use tracing::Instrument;
 
 use super::{
     body::ResponseBody,
+    bounds::{Answered, Asked, Inner},
     fetch::Call,
     lookup::{Found, Stale, find},
     settle::is_failure,
@@ -18,12 +19,9 @@ impl<S, Q> Call<S, Q> {
     /// Renews an entry in the background, unless somebody does already.
     pub(crate) fn refresh<R>(self)
     where
-        S: Service<Request<Q>, Response = Response<R>> + Clone + Send + 'static,
-        S::Future: Send + 'static,
-        S::Error: Send + 'static,
-        Q: Send + 'static,
-        R: Body<Data = Bytes> + Send + 'static,
-        R::Error: Send,
+        S: Inner<Q, R>,
+        Q: Asked,
+        R: Answered,
     {
         // Whoever asked has its answer.
         self.asker.dismiss();

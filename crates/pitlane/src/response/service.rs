@@ -5,7 +5,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode, header, request::Parts};
+use http::{Method, Request, Response, header, request::Parts};
 use http_body::Body;
 use pitlane_core::{Outcome, Position, Reason};
 use pitlane_policy::{Profile, RequestDirectives, conditional};
@@ -14,20 +14,21 @@ use tower_service::Service;
 use super::{
     admit::{Ask, Asking, admit, only_asks},
     body::ResponseBody,
-    decorate::strip,
-    fetch::{Call, Led, fetch},
+    bounds::{Answered, Asked, Inner},
+    fetch::{Call, fetch},
     forms,
     future::ResponseFuture,
+    heed::heed,
     key::{Host, Place, with_buffer},
     keyed::{Content, OnlyAsks},
     layer::Settings,
-    lookup::{Found, Stale, find, response_of},
+    lookup::{Found, find},
     owing::Owing,
+    serve::{gateway_timeout, serve},
     status::{Telling, add_key, key_parameter, outcome},
-    stored::Serve,
     swap::Swaps,
 };
-use crate::cache::{Entry, Scope, within};
+use crate::cache::{Entry, Led, within};
 use crate::stats::{Asker, Seen, UNMATCHED, tell};
 use crate::trace;
 
@@ -90,12 +91,9 @@ impl<S: Clone> ResponseCache<S> {
     #[inline(always)]
     pub(super) fn answer_now<Q, R>(&self, parts: Parts, body: Q) -> ResponseFuture<S, Q, R>
     where
-        S: Service<Request<Q>, Response = Response<R>> + Send + 'static,
-        S::Future: Send + 'static,
-        S::Error: Send + 'static,
-        Q: Body + Send + 'static,
-        R: Body<Data = Bytes> + Send + 'static,
-        R::Error: Send,
+        S: Inner<Q, R>,
+        Q: Asked,
+        R: Answered,
     {
         if self.settings.finishes {
             return self.answer_finished(parts, body);
@@ -107,12 +105,9 @@ impl<S: Clone> ResponseCache<S> {
     #[inline(always)]
     fn answer<Q, R>(&self, mut parts: Parts, body: Q) -> ResponseFuture<S, Q, R>
     where
-        S: Service<Request<Q>, Response = Response<R>> + Send + 'static,
-        S::Future: Send + 'static,
-        S::Error: Send + 'static,
-        Q: Body + Send + 'static,
-        R: Body<Data = Bytes> + Send + 'static,
-        R::Error: Send,
+        S: Inner<Q, R>,
+        Q: Asked,
+        R: Answered,
     {
         if !self.settings.enabled {
             parts.extensions.remove::<Content>();
@@ -128,12 +123,9 @@ impl<S: Clone> ResponseCache<S> {
     /// The answer to another method than GET and HEAD.
     fn answer_other<Q, R>(&self, mut parts: Parts, body: Q) -> ResponseFuture<S, Q, R>
     where
-        S: Service<Request<Q>, Response = Response<R>> + Send + 'static,
-        S::Future: Send + 'static,
-        S::Error: Send + 'static,
-        Q: Body + Send + 'static,
-        R: Body<Data = Bytes> + Send + 'static,
-        R::Error: Send,
+        S: Inner<Q, R>,
+        Q: Asked,
+        R: Answered,
     {
         // A layer further in has a body of its own to look at.
         match parts.extensions.remove() {
@@ -157,12 +149,9 @@ impl<S: Clone> ResponseCache<S> {
     #[inline(always)]
     fn look<Q, R>(&self, asking: Asking<'_>, parts: Parts, body: Q) -> ResponseFuture<S, Q, R>
     where
-        S: Service<Request<Q>, Response = Response<R>> + Send + 'static,
-        S::Future: Send + 'static,
-        S::Error: Send + 'static,
-        Q: Body + Send + 'static,
-        R: Body<Data = Bytes> + Send + 'static,
-        R::Error: Send,
+        S: Inner<Q, R>,
+        Q: Asked,
+        R: Answered,
     {
         if self.settings.shapes() {
             return self.look_shaped(asking, parts, body);
@@ -176,12 +165,9 @@ impl<S: Clone> ResponseCache<S> {
     #[inline(always)]
     fn ask_now<Q, R>(&self, ask: Ask, key: &[u8], parts: Parts, body: Q) -> ResponseFuture<S, Q, R>
     where
-        S: Service<Request<Q>, Response = Response<R>> + Send + 'static,
-        S::Future: Send + 'static,
-        S::Error: Send + 'static,
-        Q: Send + 'static,
-        R: Body<Data = Bytes> + Send + 'static,
-        R::Error: Send,
+        S: Inner<Q, R>,
+        Q: Asked,
+        R: Answered,
     {
         if self.settings.cache.must_confirm() || self.is_behind(&parts) {
             self.ask_confirmed(ask, key.to_vec(), parts, body)
@@ -194,12 +180,9 @@ impl<S: Clone> ResponseCache<S> {
     #[cold]
     fn answer_finished<Q, R>(&self, mut parts: Parts, body: Q) -> ResponseFuture<S, Q, R>
     where
-        S: Service<Request<Q>, Response = Response<R>> + Send + 'static,
-        S::Future: Send + 'static,
-        S::Error: Send + 'static,
-        Q: Body + Send + 'static,
-        R: Body<Data = Bytes> + Send + 'static,
-        R::Error: Send,
+        S: Inner<Q, R>,
+        Q: Asked,
+        R: Answered,
     {
         let settings = Arc::clone(&self.settings);
         let swaps = (!settings.swaps.is_empty()).then(|| Swaps::of(&settings));
@@ -238,12 +221,9 @@ impl<S: Clone> ResponseCache<S> {
         body: Q,
     ) -> ResponseFuture<S, Q, R>
     where
-        S: Service<Request<Q>, Response = Response<R>> + Send + 'static,
-        S::Future: Send + 'static,
-        S::Error: Send + 'static,
-        Q: Body + Send + 'static,
-        R: Body<Data = Bytes> + Send + 'static,
-        R::Error: Send,
+        S: Inner<Q, R>,
+        Q: Asked,
+        R: Answered,
     {
         let shaped = self.settings.shaped(&parts);
         with_buffer(|key| match admit(&self.settings, &shaped, asking, key) {
@@ -263,12 +243,9 @@ impl<S: Clone> ResponseCache<S> {
         body: Q,
     ) -> ResponseFuture<S, Q, R>
     where
-        S: Service<Request<Q>, Response = Response<R>> + Send + 'static,
-        S::Future: Send + 'static,
-        S::Error: Send + 'static,
-        Q: Send + 'static,
-        R: Body<Data = Bytes> + Send + 'static,
-        R::Error: Send,
+        S: Inner<Q, R>,
+        Q: Asked,
+        R: Answered,
     {
         let settings = &self.settings;
         let now = settings.cache.shared().clock.now();
@@ -321,12 +298,9 @@ impl<S: Clone> ResponseCache<S> {
 
     fn ask<Q, R>(&self, ask: Ask, key: &[u8], mut parts: Parts, body: Q) -> ResponseFuture<S, Q, R>
     where
-        S: Service<Request<Q>, Response = Response<R>> + Send + 'static,
-        S::Future: Send + 'static,
-        S::Error: Send + 'static,
-        Q: Send + 'static,
-        R: Body<Data = Bytes> + Send + 'static,
-        R::Error: Send,
+        S: Inner<Q, R>,
+        Q: Asked,
+        R: Answered,
     {
         let settings = &self.settings;
         if ask.scan.cookie && settings.per_user.is_none() && settings.profile != Profile::Rfc {
@@ -357,15 +331,16 @@ impl<S: Clone> ResponseCache<S> {
             Err(reason) => return self.bypass(reason, parts, body),
         };
         found.count(settings.cache.stats());
+        let served = |entry: &Arc<Entry>, age, ttl, outcome, detail| {
+            let seen = Seen::of(entry).since(began);
+            settings.count_seen(&parts, outcome, detail, seen);
+            let telling = Telling::Hit { ttl, detail };
+            serve(settings, entry, &ask.reading(&parts), age, telling)
+        };
         match found {
             Found::Fresh { entry, age, ttl } => {
-                let telling = Telling::Hit {
-                    ttl: ttl.cast_signed(),
-                    detail: Reason::Fresh,
-                };
-                let seen = Seen::of(&entry).since(began);
-                settings.count_seen(&parts, Outcome::Hit, Reason::Fresh, seen);
-                let response = serve(settings, &entry, &ask.reading(&parts), age, telling);
+                let ttl = ttl.cast_signed();
+                let response = served(&entry, age, ttl, Outcome::Hit, Reason::Fresh);
                 #[cfg(feature = "audit")]
                 if settings.audit.is_some() {
                     self.audit(&entry, parts, body);
@@ -377,14 +352,8 @@ impl<S: Clone> ResponseCache<S> {
                 age,
                 stale_for,
             } => {
-                let detail = Reason::StaleWhileRevalidate;
-                let telling = Telling::Hit {
-                    ttl: -stale_for.cast_signed(),
-                    detail,
-                };
-                let seen = Seen::of(&entry).since(began);
-                settings.count_seen(&parts, Outcome::Stale, detail, seen);
-                let response = serve(settings, &entry, &ask.reading(&parts), age, telling);
+                let (ttl, why) = (-stale_for.cast_signed(), Reason::StaleWhileRevalidate);
+                let response = served(&entry, age, ttl, Outcome::Stale, why);
                 if !ask.scan.head {
                     self.call_inner(ask, key, variant, parts, body).refresh();
                 }
@@ -395,14 +364,8 @@ impl<S: Clone> ResponseCache<S> {
                 age,
                 stale_for,
             } => {
-                let detail = Reason::MaxStale;
-                let telling = Telling::Hit {
-                    ttl: -stale_for.cast_signed(),
-                    detail,
-                };
-                let seen = Seen::of(&entry).since(began);
-                settings.count_seen(&parts, Outcome::Stale, detail, seen);
-                ResponseFuture::ready(serve(settings, &entry, &ask.reading(&parts), age, telling))
+                let (ttl, why) = (-stale_for.cast_signed(), Reason::MaxStale);
+                ResponseFuture::ready(served(&entry, age, ttl, Outcome::Stale, why))
             }
             Found::Miss {
                 stale: Some(stale), ..
@@ -457,12 +420,9 @@ impl<S: Clone> ResponseCache<S> {
 
     fn post<Q, R>(&self, parts: Parts, body: Q) -> ResponseFuture<S, Q, R>
     where
-        S: Service<Request<Q>, Response = Response<R>> + Send + 'static,
-        S::Future: Send + 'static,
-        S::Error: Send + 'static,
-        Q: Send + 'static,
-        R: Body<Data = Bytes> + Send + 'static,
-        R::Error: Send,
+        S: Inner<Q, R>,
+        Q: Asked,
+        R: Answered,
     {
         with_buffer(|key| {
             let asked = admit(&self.settings, &parts, Asking::Answer, key).ok();
@@ -505,12 +465,9 @@ impl<S: Clone> ResponseCache<S> {
         body: Q,
     ) -> ResponseFuture<S, Q, R>
     where
-        S: Service<Request<Q>, Response = Response<R>> + Send + 'static,
-        S::Future: Send + 'static,
-        S::Error: Send + 'static,
-        Q: Send + 'static,
-        R: Body<Data = Bytes> + Send + 'static,
-        R::Error: Send,
+        S: Inner<Q, R>,
+        Q: Asked,
+        R: Answered,
     {
         let this = self.clone();
         let answer = async move {
@@ -553,149 +510,6 @@ impl<S: Clone> ResponseCache<S> {
             variant,
         }
     }
-}
-
-/// Applies what the client says in its own Cache-Control.
-///
-/// In the application profile it can't force a miss, which would be a way to overload the
-/// handlers; `only-if-cached` is heeded in both.
-pub(crate) fn heed(
-    settings: &Settings,
-    ask: &Ask,
-    headers: &HeaderMap,
-    found: Found,
-    now: pitlane_core::Timestamp,
-) -> Result<Found, Reason> {
-    if !ask.scan.directives {
-        return Ok(found);
-    }
-    let said = RequestDirectives::from_headers(headers);
-    let found = if settings.profile == Profile::Rfc {
-        if said.no_store {
-            return Err(Reason::RequestNoStore);
-        }
-        accept(settings, &said, found, now)
-    } else {
-        found
-    };
-    let usable = matches!(
-        found,
-        Found::Fresh { .. } | Found::WhileRevalidate { .. } | Found::Accepted { .. }
-    );
-    if said.only_if_cached && !usable {
-        Err(Reason::OnlyIfCached)
-    } else {
-        Ok(found)
-    }
-}
-
-/// Judges what was found by what the client is content with (RFC 9111 §5.2.1).
-fn accept(
-    settings: &Settings,
-    said: &RequestDirectives,
-    found: Found,
-    now: pitlane_core::Timestamp,
-) -> Found {
-    let mut silent = RequestDirectives::default();
-    silent.only_if_cached = said.only_if_cached;
-    if *said == silent {
-        return found;
-    }
-    let capped = |stale_for| {
-        settings
-            .max_stale
-            .is_some_and(|cap| stale_for >= cap.as_secs())
-    };
-    let accepts = |entry: &Entry| said.accept(&entry.freshness, entry.meta.resident(now));
-    match found {
-        Found::Fresh { entry, age, .. } | Found::WhileRevalidate { entry, age, .. }
-            if !accepts(&entry) =>
-        {
-            Found::Miss {
-                why: Reason::RequestNoCache,
-                stale: Some(Stale {
-                    entry,
-                    age,
-                    stale_for: 0,
-                    on_error: false,
-                }),
-            }
-        }
-        // Nobody knows for how long what was invalidated softly has been stale.
-        Found::Miss {
-            why: Reason::Expired,
-            stale: Some(stale),
-        } if said.max_stale.is_some() && accepts(&stale.entry) && !capped(stale.stale_for) => {
-            Found::Accepted {
-                entry: stale.entry,
-                age: stale.age,
-                stale_for: stale.stale_for,
-            }
-        }
-        found => found,
-    }
-}
-
-/// What of a request decides how an entry is served to it.
-pub(crate) struct Reading<'a> {
-    pub(crate) head: bool,
-    pub(crate) conditional: Option<&'a HeaderMap>,
-    /// All headers, where they are at hand.
-    pub(crate) headers: Option<&'a HeaderMap>,
-}
-
-impl Ask {
-    fn reading<'a>(&self, parts: &'a Parts) -> Reading<'a> {
-        let conditional = self.scan.conditional.then_some(&parts.headers);
-        Reading {
-            head: self.scan.head,
-            conditional,
-            headers: Some(&parts.headers),
-        }
-    }
-}
-
-pub(crate) fn serve<R: Body>(
-    settings: &Settings,
-    entry: &Arc<Entry>,
-    asked: &Reading<'_>,
-    age: u64,
-    telling: Telling,
-) -> Response<ResponseBody<R>> {
-    // A computation around this one depends on what it takes from here.
-    Scope::current().depend(&entry.meta, telling.is_fresh());
-    let nothing;
-    let accept = if settings.encodings.is_empty() {
-        None
-    } else {
-        nothing = HeaderMap::new();
-        let accept = asked.headers.unwrap_or(&nothing);
-        forms::begin(settings, entry, accept);
-        Some(accept)
-    };
-    let serve = Serve {
-        head: asked.head,
-        conditional: asked.conditional,
-        accept,
-        age,
-        telling: settings.cache_status.then_some(telling),
-    };
-    let mut response = response_of(entry).map_or_else(
-        || Response::new(ResponseBody::full(Bytes::new())),
-        |response| response.serve(&serve),
-    );
-    strip(settings, response.headers_mut());
-    response
-}
-
-fn gateway_timeout<R: Body>(settings: &Settings) -> Response<ResponseBody<R>> {
-    let mut response = Response::new(ResponseBody::full(Bytes::new()));
-    *response.status_mut() = StatusCode::GATEWAY_TIMEOUT;
-    if settings.cache_status {
-        let detail = Reason::OnlyIfCached;
-        Telling::Made { detail }.write(response.headers_mut());
-    }
-    response
 }
 
 impl Settings {

@@ -14,7 +14,7 @@ use super::{
     layer::Settings,
     lookup::response_of,
     recording::Recording,
-    service::{Reading, serve},
+    serve::{Reading, serve},
     status::{Telling, outcome},
     store::{Asked, Committed},
 };

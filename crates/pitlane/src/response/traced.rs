@@ -1,11 +1,12 @@
 //! Requests that somebody collects traces of.
 
-use bytes::Bytes;
-use http::{Request, Response, request::Parts};
-use http_body::Body;
-use tower_service::Service;
+use http::request::Parts;
 
-use super::{future::ResponseFuture, service::ResponseCache};
+use super::{
+    bounds::{Answered, Asked, Inner},
+    future::ResponseFuture,
+    service::ResponseCache,
+};
 use crate::trace;
 
 impl<S: Clone> ResponseCache<S> {
@@ -13,12 +14,9 @@ impl<S: Clone> ResponseCache<S> {
     #[cold]
     pub(super) fn answer_traced<Q, R>(&self, parts: Parts, body: Q) -> ResponseFuture<S, Q, R>
     where
-        S: Service<Request<Q>, Response = Response<R>> + Send + 'static,
-        S::Future: Send + 'static,
-        S::Error: Send + 'static,
-        Q: Body + Send + 'static,
-        R: Body<Data = Bytes> + Send + 'static,
-        R::Error: Send,
+        S: Inner<Q, R>,
+        Q: Asked,
+        R: Answered,
     {
         let span = trace::request(self.settings.cache.name());
         if span.is_disabled() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode, header, response};
 use http_body::Body;
-use pitlane_core::{Gathered, Outcome, Reason};
+use pitlane_core::{Outcome, Reason};
 use pitlane_policy::{
     ResponseDirectives,
     conditional::{self, Precondition},
@@ -16,7 +16,7 @@ use super::{
     body::ResponseBody,
     decorate::dress,
     lookup::{is_never_fresh, response_of},
-    service::{Reading, serve},
+    serve::{Reading, serve},
     settle::{Settling, reason_to_pass, tell},
     status::Telling,
     store::Committed,
@@ -125,13 +125,9 @@ impl Settling {
             && !ResponseDirectives::from_headers(&answer.headers).public;
         self.asked.give_head(&mut answer, stored);
         // Whatever ended the entry before still does.
+        let ended_by = &entry.meta.tags;
         let dependencies = &self.asked.dependencies;
-        dependencies.absorb(&Gathered {
-            basis: dependencies.basis(),
-            ids: entry.meta.tags.ids().to_vec(),
-            names: entry.meta.tags.names().to_vec(),
-            stale: false,
-        });
+        dependencies.add_tags(ended_by.ids(), ended_by.names());
         let length = stored.body().len() as u64;
         let judged = if own_cookie {
             // That the first answer was public says nothing of this visitor's cookie.

@@ -7,21 +7,71 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::{Either, Full};
+use http_body_util::{Either, Empty, Full};
 use hyper::body::Incoming;
 
 /// A response body: the origin's as it arrives, or a short text of the proxy's own.
 pub type ProxyBody = Either<Incoming, Full<Bytes>>;
 
+/// A request body: a client's as it arrives, or none, of who asks within the process.
+#[derive(Debug)]
+pub enum RequestBody {
+    /// A client's.
+    Client(Incoming),
+    /// There is none.
+    None,
+}
+
+impl From<Incoming> for RequestBody {
+    fn from(body: Incoming) -> Self {
+        Self::Client(body)
+    }
+}
+
+impl From<Empty<Bytes>> for RequestBody {
+    fn from(_: Empty<Bytes>) -> Self {
+        Self::None
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match self.get_mut() {
+            Self::Client(body) => Pin::new(body).poll_frame(cx),
+            Self::None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Client(body) => body.is_end_stream(),
+            Self::None => true,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Client(body) => body.size_hint(),
+            Self::None => SizeHint::with_exact(0),
+        }
+    }
+}
+
 /// A request body on its way to the origin that tells how it gets on.
 #[derive(Debug)]
 pub(super) struct Upload {
-    inner: Incoming,
+    inner: RequestBody,
     progress: Arc<Progress>,
 }
 
 impl Upload {
-    pub(super) fn new(inner: Incoming) -> (Self, Arc<Progress>) {
+    pub(super) fn new(inner: RequestBody) -> (Self, Arc<Progress>) {
         let progress = Arc::new(Progress::default());
         (
             Self {

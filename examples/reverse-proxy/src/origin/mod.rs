@@ -9,7 +9,7 @@ mod url;
 
 use std::net::SocketAddr;
 
-pub use body::ProxyBody;
+pub use body::{ProxyBody, RequestBody};
 pub use service::Origin;
 pub use url::{OriginUrl, OriginUrlError};
 

@@ -17,7 +17,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tower_service::Service;
 
-use super::body::{Progress, Upload};
+use super::body::{Progress, RequestBody, Upload};
 use super::refusal::Refusal;
 use super::upgrade::{Tunnel, Wish};
 use super::{OriginUrl, Peer, ProxyBody, headers};
@@ -54,7 +54,7 @@ impl Origin {
     }
 }
 
-impl Service<Request<Incoming>> for Origin {
+impl<B: Into<RequestBody>> Service<Request<B>> for Origin {
     type Response = Response<ProxyBody>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
@@ -63,8 +63,9 @@ impl Service<Request<Incoming>> for Origin {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+    fn call(&mut self, request: Request<B>) -> Self::Future {
         let origin = self.clone();
+        let request = request.map(Into::into);
         let head = *request.method() == Method::HEAD;
         Box::pin(async move {
             Ok(match origin.forward(request).await {
@@ -83,7 +84,7 @@ impl Service<Request<Incoming>> for Origin {
 impl Origin {
     async fn forward(
         &self,
-        mut request: Request<Incoming>,
+        mut request: Request<RequestBody>,
     ) -> Result<Response<ProxyBody>, Refusal> {
         if *request.method() == Method::CONNECT {
             return Err(Refusal::Connect);
@@ -97,7 +98,7 @@ impl Origin {
 
     fn prepare(
         &self,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
         wish: Option<&Wish>,
     ) -> Result<(Request<Upload>, Arc<Progress>), Refusal> {
         let (mut parts, body) = request.into_parts();

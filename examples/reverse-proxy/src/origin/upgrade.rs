@@ -7,6 +7,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::copy_bidirectional;
 
+use super::body::RequestBody;
 use super::headers::{lists, members};
 use super::refusal::Refusal;
 
@@ -20,7 +21,7 @@ pub(super) struct Wish {
 impl Wish {
     /// What the request asks for, if it does. HTTP/2 has no upgrades (RFC 9113 section 8.6) and
     /// an HTTP/1.0 one is to be ignored (RFC 9110 section 7.8).
-    pub(super) fn take(request: &mut Request<Incoming>) -> Option<Self> {
+    pub(super) fn take(request: &mut Request<RequestBody>) -> Option<Self> {
         let asked = request.version() == Version::HTTP_11
             && lists(request.headers(), &CONNECTION, "upgrade");
         let protocols = asked.then(|| relayable(request.headers()))??;

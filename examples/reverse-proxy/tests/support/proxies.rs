@@ -69,7 +69,12 @@ impl Proxy {
 
     /// What the API says to an invalidation.
     pub(crate) async fn invalidate(&self, body: &str) -> Value {
-        let answer = self.admin(Method::POST, "/api/invalidate", body).await;
+        self.ask("/api/invalidate", body).await
+    }
+
+    /// What the API says to a question in JSON.
+    pub(crate) async fn ask(&self, path: &str, body: &str) -> Value {
+        let answer = self.admin(Method::POST, path, body).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
         serde_json::from_str(answer.text()).expect("JSON")
     }
