@@ -56,6 +56,33 @@ pub(crate) async fn stop(child: Child) -> Output {
 }
 
 #[tokio::test]
+async fn a_program_whose_output_is_closed_serves_all_the_same() {
+    let (nobody, output) = std::io::pipe().unwrap();
+    drop(nobody);
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap();
+    drop(free);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_simlane"));
+    command
+        .args(["--listen", &address.to_string()])
+        .stdin(Stdio::null())
+        .stdout(output)
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    let child = command.spawn().unwrap();
+    let answered = async {
+        while tokio::net::TcpStream::connect(address).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Client::connect(address).await.get("/healthz").await.status
+    };
+    let answered = tokio::time::timeout(Duration::from_secs(20), answered).await;
+    assert_eq!(answered, Ok(200));
+    let ended = stop(child).await;
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+}
+
+#[tokio::test]
 async fn no_password_is_shown_at_trace() {
     let redis = RedisServer::builder().password(PASSWORD).start();
     let database = Database::new();

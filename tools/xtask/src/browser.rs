@@ -2,10 +2,10 @@
 //!
 //! The walk itself is `tools/browser/walk.mjs`. Pictures of every page lie below the target folder.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -89,6 +89,8 @@ impl Redis {
 struct Site {
     url: String,
     token_file: String,
+    /// What else it says has somewhere to go.
+    _said: BufReader<ChildStdout>,
     _server: Running,
 }
 
@@ -102,23 +104,25 @@ impl Site {
             .spawn()
             .map(Running)
             .map_err(|error| Failure::failed(format!("simlane can't be started: {error}")))?;
-        let said = server.0.stdout.take().map(BufReader::new);
-        let lines = said.into_iter().flat_map(BufRead::lines);
+        let silent = || Failure::failed("simlane ended before it said where it is");
+        let mut said = BufReader::new(server.0.stdout.take().ok_or_else(silent)?);
         let (mut url, mut token_file) = (None, None);
-        for line in lines.map_while(Result::ok) {
+        for line in said.by_ref().lines().map_while(Result::ok) {
             let line = line.trim();
             url =
                 url.or_else(|| after(line, "home").map(|url| url.trim_end_matches('/').to_owned()));
             token_file = token_file.or_else(|| after(line, "its token is in").map(str::to_owned));
-            if let (Some(url), Some(token_file)) = (&url, &token_file) {
-                return Ok(Self {
-                    url: url.clone(),
-                    token_file: token_file.clone(),
-                    _server: server,
-                });
+            if url.is_some() && token_file.is_some() {
+                break;
             }
         }
-        Err(Failure::failed("simlane ended before it said where it is"))
+        let (url, token_file) = url.zip(token_file).ok_or_else(silent)?;
+        Ok(Self {
+            url,
+            token_file,
+            _said: said,
+            _server: server,
+        })
     }
 }
 
