@@ -21,6 +21,13 @@
     input.addEventListener("input", () => apply(input));
   }
 
+  // On a phone the pages stand in a row that is longer than the screen: the one that is shown is.
+  const current = document.querySelector(".side nav [aria-current]");
+  if (current) {
+    const row = current.closest("nav");
+    row.scrollLeft = current.offsetLeft - (row.clientWidth - current.offsetWidth) / 2;
+  }
+
   if (!source || parts.length === 0 || !window.EventSource) return;
 
   // The switch, so that nobody has to read what moves.

@@ -12,7 +12,7 @@ use super::required;
 use super::shell::Shell;
 use crate::asked::Asked;
 use crate::failure::Failure;
-use crate::view::{Chart, Line, Scale, bar, told};
+use crate::view::{Chart, Line, Scale, Stretch, bar, told};
 
 /// How long a page waits for what other processes have to say.
 const PATIENCE: Duration = Duration::from_millis(1500);
@@ -29,20 +29,23 @@ pub(super) async fn overview(shell: Shell<'_>, asked: &Asked) -> Result<Response
         Some(window) => (window, format!("in the last {}", span.text())),
         None => (&windows.since_start, "since the start".to_owned()),
     };
-    let samples = span.samples(&node.totals.series);
-    let latest = samples
-        .iter()
-        .rev()
+    let series = &node.totals.series;
+    let samples = span.samples(series);
+    // In its first minute an hour has no sample of its own.
+    let latest = (series.last_five_minutes.iter().rev())
+        .chain(series.last_hour.iter().rev())
         .find(|sample| sample.p50_seconds.is_some());
+    let stretch = span.stretch(&shell);
     let more = context! {
         span => span.name(),
         span_text => span.text(),
+        step_text => span.step(),
         window => told(window),
         window_text => window_text,
         latest => told(latest.cloned().unwrap_or_default()),
         outcomes => outcomes(&window.outcomes),
-        ratio => ratio(samples),
-        latency => latency(samples),
+        ratio => ratio(samples, stretch),
+        latency => latency(samples, stretch),
         ..recent(caches, FEW).await
     };
     shell.page(
@@ -69,11 +72,13 @@ pub(super) fn cache(shell: Shell<'_>, asked: &Asked) -> Result<Response, Failure
     let node = shell.shared.caches.node_stats();
     let found = node.caches.iter().find(|cache| cache.name == name);
     let cache = found.ok_or_else(|| unknown(&shell.shared.caches, name))?;
+    let span = Span::Minutes;
     let more = context! {
         cache => told(cache),
         outcomes => outcomes(&cache.windows.since_start.outcomes),
-        ratio => ratio(&cache.series.last_five_minutes),
-        span_text => Span::Minutes.text(),
+        ratio => ratio(span.samples(&cache.series), span.stretch(&shell)),
+        span_text => span.text(),
+        step_text => span.step(),
     };
     shell.page("caches", name, "cache.html", more)
 }
@@ -155,7 +160,7 @@ fn outcomes(counts: &OutcomeCounts) -> Value {
 }
 
 /// Hits of all requests but those that the cache had no part in.
-fn ratio(samples: &[Sample]) -> Value {
+fn ratio(samples: &[Sample], stretch: Stretch) -> Value {
     let ratio = |sample: &Sample| {
         let of = sample.requests.saturating_sub(sample.bypasses);
         (of > 0).then(|| share(sample.hits, of))
@@ -165,10 +170,15 @@ fn ratio(samples: &[Sample]) -> Value {
         class: "hit",
         values: samples.iter().map(ratio).collect(),
     };
-    told(Chart::new(Scale::Share, &moments(samples), &[line]))
+    told(Chart::new(
+        Scale::Share,
+        stretch,
+        &moments(samples),
+        &[line],
+    ))
 }
 
-fn latency(samples: &[Sample]) -> Value {
+fn latency(samples: &[Sample], stretch: Stretch) -> Value {
     let lines = [
         Line {
             label: "half within",
@@ -181,7 +191,12 @@ fn latency(samples: &[Sample]) -> Value {
             values: samples.iter().map(|sample| sample.p99_seconds).collect(),
         },
     ];
-    told(Chart::new(Scale::Seconds, &moments(samples), &lines))
+    told(Chart::new(
+        Scale::Seconds,
+        stretch,
+        &moments(samples),
+        &lines,
+    ))
 }
 
 fn moments(samples: &[Sample]) -> Vec<u64> {
@@ -220,6 +235,27 @@ impl Span {
         match self {
             Self::Minutes => "5 minutes",
             Self::Hour => "hour",
+        }
+    }
+
+    /// How long one sample is.
+    const fn step(self) -> &'static str {
+        match self {
+            Self::Minutes => "5 seconds",
+            Self::Hour => "minute",
+        }
+    }
+
+    /// From then until now.
+    fn stretch(self, shell: &Shell<'_>) -> Stretch {
+        let span = match self {
+            Self::Minutes => 5 * 60_000,
+            Self::Hour => 60 * 60_000,
+        };
+        let to_ms = shell.shared.clock.now().as_millis();
+        Stretch {
+            from_ms: to_ms.saturating_sub(span),
+            to_ms,
         }
     }
 

@@ -63,9 +63,25 @@ struct Row {
     values: Vec<String>,
 }
 
+/// What a chart is wide: from a moment to another, in milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stretch {
+    pub(crate) from_ms: u64,
+    pub(crate) to_ms: u64,
+}
+
+impl Stretch {
+    /// Where a moment is between its ends, from 0 to 1.
+    fn place(self, at_ms: u64) -> f64 {
+        let whole = self.to_ms.saturating_sub(self.from_ms).max(1);
+        (float(at_ms.saturating_sub(self.from_ms)) / float(whole)).min(1.0)
+    }
+}
+
 impl Chart {
-    /// A chart of lines over the same moments, evenly spaced and the oldest first.
-    pub(crate) fn new(scale: Scale, moments: &[u64], lines: &[Line]) -> Self {
+    /// A chart of lines over the same moments, the oldest first.
+    pub(crate) fn new(scale: Scale, stretch: Stretch, moments: &[u64], lines: &[Line]) -> Self {
+        let places: Vec<f64> = moments.iter().map(|at| stretch.place(*at)).collect();
         let numbers = || {
             lines
                 .iter()
@@ -73,7 +89,7 @@ impl Chart {
         };
         let range = scale.range(numbers());
         let drawn = lines.iter().enumerate().map(|(at, line)| {
-            let points = points(line, moments.len(), range, scale);
+            let points = points(line, &places, range, scale);
             Drawn {
                 label: line.label,
                 class: line.class,
@@ -158,15 +174,14 @@ impl Scale {
 }
 
 /// Runs of neighbouring points.
-fn points(line: &Line, moments: usize, range: (f64, f64), scale: Scale) -> Vec<Vec<(f64, f64)>> {
+fn points(line: &Line, places: &[f64], range: (f64, f64), scale: Scale) -> Vec<Vec<(f64, f64)>> {
     let (low, high) = range;
-    let step = WIDTH / position(moments.saturating_sub(1).max(1));
     let mut runs = vec![Vec::new()];
-    for (at, value) in line.values.iter().enumerate() {
+    for (place, value) in places.iter().zip(&line.values) {
         match (value, runs.last_mut()) {
             (Some(value), Some(run)) => {
                 let height = (scale.place(*value) - low) / (high - low);
-                run.push((step * position(at), HEIGHT * (1.0 - height)));
+                run.push((WIDTH * place, HEIGHT * (1.0 - height)));
             }
             (None, Some(run)) if !run.is_empty() => runs.push(Vec::new()),
             _ => {}
@@ -174,10 +189,6 @@ fn points(line: &Line, moments: usize, range: (f64, f64), scale: Scale) -> Vec<V
     }
     runs.retain(|run| !run.is_empty());
     runs
-}
-
-fn position(at: usize) -> f64 {
-    f64::from(u32::try_from(at).unwrap_or(u32::MAX))
 }
 
 fn path(runs: &[Vec<(f64, f64)>]) -> String {
@@ -253,6 +264,10 @@ const fn float(count: u64) -> f64 {
 mod tests {
     use super::*;
 
+    const fn stretch(from_ms: u64, to_ms: u64) -> Stretch {
+        Stretch { from_ms, to_ms }
+    }
+
     fn line(values: &[Option<f64>]) -> Line {
         Line {
             label: "hits",
@@ -264,7 +279,7 @@ mod tests {
     #[test]
     fn a_share_runs_from_the_ground_to_the_top() {
         let lines = [line(&[Some(0.0), Some(1.0), Some(0.5)])];
-        let chart = Chart::new(Scale::Share, &[1, 2, 3], &lines);
+        let chart = Chart::new(Scale::Share, stretch(1, 3), &[1, 2, 3], &lines);
         let [drawn] = &chart.lines[..] else { panic!() };
         assert_eq!(drawn.path, "M0.0 160.0L300.0 0.0L600.0 80.0");
         assert_eq!(drawn.last, "50.0\u{a0}%");
@@ -274,9 +289,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_known_for_a_short_time_stands_at_the_end() {
+        let lines = [line(&[Some(0.0), Some(1.0)])];
+        let chart = Chart::new(Scale::Share, stretch(1000, 4000), &[3000, 4000], &lines);
+        assert_eq!(chart.lines[0].path, "M400.0 160.0L600.0 0.0");
+        let early = Chart::new(Scale::Share, stretch(3500, 4000), &[3000, 4100], &lines);
+        assert_eq!(early.lines[0].path, "M0.0 160.0L600.0 0.0");
+    }
+
+    #[test]
     fn a_moment_without_a_number_is_a_gap_and_a_lonely_one_a_dot() {
         let lines = [line(&[Some(1.0), None, Some(0.0), Some(0.0)])];
-        let chart = Chart::new(Scale::Share, &[1, 2, 3, 4], &lines);
+        let chart = Chart::new(Scale::Share, stretch(1, 4), &[1, 2, 3, 4], &lines);
         assert_eq!(chart.lines[0].path, "M0.0 0.0h.01M400.0 160.0L600.0 160.0");
         assert_eq!(chart.lines[0].area.matches('Z').count(), 2);
     }
@@ -284,7 +308,7 @@ mod tests {
     #[test]
     fn seconds_are_spread_over_whole_powers_of_ten() {
         let lines = [line(&[Some(0.000_05), Some(0.02)])];
-        let chart = Chart::new(Scale::Seconds, &[1, 2], &lines);
+        let chart = Chart::new(Scale::Seconds, stretch(1, 2), &[1, 2], &lines);
         let labels: Vec<_> = chart.ticks.iter().map(|tick| tick.label.as_str()).collect();
         assert_eq!(
             labels,
@@ -303,12 +327,12 @@ mod tests {
         for scale in [Scale::Share, Scale::Seconds] {
             for values in [&[][..], &[None], &[None, None]] {
                 let moments: Vec<u64> = (0..values.len() as u64).collect();
-                let chart = Chart::new(scale, &moments, &[line(values)]);
+                let chart = Chart::new(scale, stretch(0, 9), &moments, &[line(values)]);
                 assert!(chart.is_empty);
                 assert_eq!(chart.lines[0].path, "");
             }
         }
-        let zero = Chart::new(Scale::Seconds, &[1], &[line(&[Some(0.0)])]);
+        let zero = Chart::new(Scale::Seconds, stretch(1, 1), &[1], &[line(&[Some(0.0)])]);
         assert!(!zero.lines[0].path.contains("NaN"), "{zero:?}");
     }
 

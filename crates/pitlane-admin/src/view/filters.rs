@@ -1,7 +1,7 @@
 //! What templates do with values: numbers, sizes, times, and text that nobody should trust.
 
 use minijinja::value::{Value, ValueKind};
-use minijinja::{Environment, State};
+use minijinja::{Environment, HtmlEscape, State};
 use pitlane::{Outcome, Reason};
 
 use super::moment;
@@ -33,6 +33,8 @@ pub(super) fn add(environment: &mut Environment<'_>) {
     environment.add_filter("requests", requests);
     environment.add_filter("ago", ago);
     environment.add_filter("why", why);
+    environment.add_filter("coded", |text: &str| Value::from_safe_string(coded(text)));
+    environment.add_filter("sentence", sentence);
 }
 
 fn number(value: &Value) -> Option<f64> {
@@ -149,6 +151,35 @@ pub(crate) fn shown(text: &str, most: usize) -> String {
     out
 }
 
+/// Text as HTML, with what stands between two backticks as code.
+fn coded(text: &str) -> String {
+    let mut out = String::new();
+    let mut parts = text.split('`').peekable();
+    let mut is_code = false;
+    while let Some(part) = parts.next() {
+        let escaped = HtmlEscape(part);
+        match (is_code, parts.peek()) {
+            (true, Some(_)) => out.push_str(&format!("<code class=\"code\">{escaped}</code>")),
+            // The last backtick has no other.
+            (true, None) => out.push_str(&format!("`{escaped}")),
+            (false, _) => out.push_str(&escaped.to_string()),
+        }
+        is_code = !is_code;
+    }
+    out
+}
+
+/// A message as a sentence of its own.
+fn sentence(text: &str) -> String {
+    let mut rest = text.chars();
+    let first = rest.next().into_iter().flat_map(char::to_uppercase);
+    let mut sentence: String = first.chain(rest).collect();
+    if !sentence.ends_with(['.', '!', '?', '…']) {
+        sentence.push('.');
+    }
+    sentence
+}
+
 const fn is_format(character: char) -> bool {
     matches!(character,
         '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{200b}'..='\u{200f}'
@@ -224,6 +255,24 @@ mod tests {
         assert_eq!(shown("Zürich – 東京", 99), "Zürich – 東京");
         assert_eq!(shown("abcdef", 3), "abc…");
         assert_eq!(shown("abc", 3), "abc");
+    }
+
+    #[test]
+    fn what_stands_between_backticks_is_code_and_nothing_is_markup() {
+        assert_eq!(
+            coded("not `a<b`, and `c`"),
+            "not <code class=\"code\">a&lt;b</code>, and <code class=\"code\">c</code>"
+        );
+        assert_eq!(coded("<b>`<i>"), "&lt;b&gt;`&lt;i&gt;");
+        assert_eq!(coded("``"), "<code class=\"code\"></code>");
+        assert_eq!(coded(""), "");
+    }
+
+    #[test]
+    fn a_message_is_a_sentence() {
+        assert_eq!(sentence("there is nothing here"), "There is nothing here.");
+        assert_eq!(sentence("Already one."), "Already one.");
+        assert_eq!(sentence(""), ".");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use minijinja::value::{Serde, Value};
 use minijinja::{Environment, UndefinedBehavior};
 use serde::Serialize;
 
-pub(crate) use chart::{Chart, Line, Scale, bar};
+pub(crate) use chart::{Chart, Line, Scale, Stretch, bar};
 pub(crate) use filters::shown;
 
 /// Every name ends in `.html`, which is what makes all values be escaped.
