@@ -9,7 +9,10 @@ use std::{
     collections::BTreeMap,
     convert::Infallible,
     io,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -274,6 +277,40 @@ async fn a_cache_that_is_not_there_is_an_error_that_names_those_that_are() {
     let error = misnamed(&Club::new()).await.unwrap_err();
     assert_eq!(error.kind(), DataErrorKind::Configuration);
     assert!(error.to_string().contains("nowhere"), "{error}");
+}
+
+/// An argument that counts how often it is copied.
+struct Copied(Arc<AtomicUsize>);
+
+impl Clone for Copied {
+    fn clone(&self) -> Self {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(&self.0))
+    }
+}
+
+#[cached(caches = &club.caches, cache = "query", key = "laps", tags = ["laps"], skip(club, copied))]
+async fn laps(club: &Club, copied: &Copied) -> Result<usize, DataError<Infallible>> {
+    let _ = copied;
+    Ok(club.compute("laps"))
+}
+
+#[tokio::test]
+async fn a_hit_makes_no_argument_its_own() {
+    let (club, copies) = (Club::new(), Arc::new(AtomicUsize::new(0)));
+    let copied = Copied(Arc::clone(&copies));
+    for _ in 0..3 {
+        assert_eq!(laps(&club, &copied).await.unwrap(), 1);
+        assert_eq!(
+            copies.load(Ordering::Relaxed),
+            1,
+            "the computation needs one"
+        );
+    }
+    // What a hit did not look at still ends it.
+    let _ = club.caches.invalidate(["laps"]).await.unwrap();
+    assert_eq!(laps(&club, &copied).await.unwrap(), 2);
+    assert_eq!(copies.load(Ordering::Relaxed), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
