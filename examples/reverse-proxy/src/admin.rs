@@ -6,9 +6,8 @@ use std::net::SocketAddr;
 
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::Empty;
+use http_body_util::{Either, Empty};
 use hyper::body::Incoming;
 use pitlane::{Caches, ResponseCacheLayer};
 use pitlane_admin::{Admin, AdminToken};
@@ -34,10 +33,11 @@ pub(crate) fn service(
 + Send
 + 'static {
     let (cache, origin) = proxy;
-    let proxy = cache.layer(origin);
     // Only GET and HEAD are asked, and they come without a body.
-    let proxy =
-        proxy.map_request(|request: axum::extract::Request| request.map(|_| Empty::<Bytes>::new()));
+    let nothing = |_| Either::Right(Empty::new());
+    let proxy = cache
+        .layer(origin)
+        .map_request(move |request: axum::extract::Request| request.map(nothing));
     let admin = Admin::new(caches.clone(), token)
         .app(proxy)
         .any_site()

@@ -6,9 +6,10 @@ use std::error::Error;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
+use http_body_util::Either;
 use hyper::body::Incoming;
 use pitlane::{Caches, ResponseCacheLayer};
-use tower::Layer;
+use tower::{Layer, ServiceExt};
 use tower_service::Service;
 
 use crate::{Options, Origin, RunError};
@@ -85,5 +86,7 @@ pub fn stack(
 + Send
 + Sync
 + 'static {
-    cache.layer(origin)
+    cache
+        .layer(origin)
+        .map_request(|request: Request<Incoming>| request.map(Either::Left))
 }

@@ -14,54 +14,7 @@ use hyper::body::Incoming;
 pub type ProxyBody = Either<Incoming, Full<Bytes>>;
 
 /// A request body: a client's as it arrives, or none, of who asks within the process.
-#[derive(Debug)]
-pub enum RequestBody {
-    /// A client's.
-    Client(Incoming),
-    /// There is none.
-    None,
-}
-
-impl From<Incoming> for RequestBody {
-    fn from(body: Incoming) -> Self {
-        Self::Client(body)
-    }
-}
-
-impl From<Empty<Bytes>> for RequestBody {
-    fn from(_: Empty<Bytes>) -> Self {
-        Self::None
-    }
-}
-
-impl Body for RequestBody {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        match self.get_mut() {
-            Self::Client(body) => Pin::new(body).poll_frame(cx),
-            Self::None => Poll::Ready(None),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Client(body) => body.is_end_stream(),
-            Self::None => true,
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Client(body) => body.size_hint(),
-            Self::None => SizeHint::with_exact(0),
-        }
-    }
-}
+pub type RequestBody = Either<Incoming, Empty<Bytes>>;
 
 /// A request body on its way to the origin that tells how it gets on.
 #[derive(Debug)]
@@ -104,12 +57,12 @@ impl Progress {
 
 impl Body for Upload {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = <RequestBody as Body>::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let polled = Pin::new(&mut self.inner).poll_frame(cx);
         match &polled {
             Poll::Ready(Some(Ok(_))) => {

@@ -54,7 +54,7 @@ impl Origin {
     }
 }
 
-impl<B: Into<RequestBody>> Service<Request<B>> for Origin {
+impl Service<Request<RequestBody>> for Origin {
     type Response = Response<ProxyBody>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
@@ -63,9 +63,8 @@ impl<B: Into<RequestBody>> Service<Request<B>> for Origin {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
         let origin = self.clone();
-        let request = request.map(Into::into);
         let head = *request.method() == Method::HEAD;
         Box::pin(async move {
             Ok(match origin.forward(request).await {
